@@ -1,0 +1,74 @@
+# phi_guard: a PGXS extension.  make, make install, make installcheck as usual;
+# make check, demo, bench, check-matrix are in test/test.mk.
+
+EXTENSION = phi_guard
+MODULE_big = phi_guard
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.control)
+
+# The folders of src/ in dependency order: a file includes headers of its own
+# folder and of the folders before it (test/lint/layers.sh).
+CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text
+PLATFORM = errors shmem secmem random catalog owner registry keytext
+KEYRING = provider kek keyring
+SESSION = context session
+AUDIT = event change guard disclosure seal verify
+CONSENT = labels rules store verdict access planner
+TYPES = inner sealing types convert trigger reveal
+REDACT = upkeep
+PROTECT = protect
+
+OBJS = src/phi_guard.o \
+	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
+	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) \
+	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
+
+# The encrypted types, made from one template, and the neighbors of their plain
+# types that may be assigned to them: plain type, storage; from, plain type.
+ENCRYPTED = text:external date:main timestamptz:main numeric:main jsonb:external bytea:external
+ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz \
+	timestamp:timestamptz smallint:numeric integer:numeric bigint:numeric real:numeric \
+	float8:numeric json:jsonb
+
+# The parts of the install script, in the order they run.
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
+	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql \
+	src/redact/redact.sql src/protect/protect.sql
+
+DATA_built = phi_guard--$(EXTVERSION).sql
+EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+SHLIB_LINK = -lcrypto
+
+REGRESS = $(shell cat $(srcdir)/test/schedule 2>/dev/null)
+REGRESS_OPTS = --inputdir=$(srcdir)
+
+PG_CONFIG ?= pg_config
+
+# The test targets are scripts that install what they need and call make again;
+# they do without PGXS, which a fresh machine does not have yet.
+TEST_TARGETS = check demo bench bench-% check-%
+ifeq ($(filter-out $(TEST_TARGETS),$(or $(MAKECMDGOALS),all)),)
+include test/test.mk
+else
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+phi_guard--$(EXTVERSION).sql: $(SQL_PARTS) phi_guard.control Makefile
+	@printf '%s\n' '\echo Use "CREATE EXTENSION phi_guard" to load this file. \quit' > $@.tmp
+	cat $(SQL_PARTS) >> $@.tmp
+	mv $@.tmp $@
+
+build/encrypted_types.sql: src/types/encrypted_type.sql.in src/types/assignment_cast.sql.in Makefile
+	@mkdir -p build
+	@for type in $(ENCRYPTED); do sed -e "s/@ENCRYPTED@/encrypted_$${type%:*}/g" \
+		-e "s/@PLAIN@/$${type%:*}/g" -e "s/@STORAGE@/$${type#*:}/g" src/types/encrypted_type.sql.in; \
+	done > $@.tmp
+	@for cast in $(ASSIGNED); do sed -e "s/@FROM@/$${cast%:*}/g" -e "s/@PLAIN@/$${cast#*:}/g" \
+		src/types/assignment_cast.sql.in; done >> $@.tmp
+	@mv $@.tmp $@
+
+$(OBJS): $(wildcard src/*/*.h)
+
+endif

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ * audit.h
+ *		Appending events to the audit log, and noting disclosures.
+ *
+ * The log's tables live in schema phi_audit, which is no member of the
+ * extension: DROP EXTENSION leaves them, pg_dump dumps them as tables.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_AUDIT_H
+#define PHI_AUDIT_H
+
+#include "platform/platform.h"
+
+#define AUDIT_BATCH_ROWS 1000 /* rows in one event at most */
+
+typedef struct AuditEvent
+{
+	const char *action;	 /* insert, update, delete, protect, unprotect, ddl, consent, enroll, ... */
+	const char *outcome; /* success or denied */
+	Oid relation;		 /* or 0 */
+	const char *detail;	 /* short fixed words or names, never a value; or NULL */
+	const char *reason;	 /* decision reason code, or NULL */
+	int row_count;
+	const uint64 *subjects; /* subject token of each row, 0 where it has none; or NULL */
+	char **row_keys;		/* key text of each row, or NULL */
+	const uint8 *digests;	/* row_count * 32 bytes, or NULL */
+	int column_count;		/* columns concerned */
+	const char *const *columns; /* or NULL: all of them, or none in particular */
+	int64 consent_id;			/* directive concerned, or 0 */
+} AuditEvent;
+
+/* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */
+extern void AuditAppend(const AuditEvent *event);
+
+/* reveal() opened a value of this subject in this column: count it for the statement's log line. */
+extern void DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token);
+
+/* Write the log line of what was noted since the last call, if anything. */
+extern void DisclosureFlush(void);
+
+/*
+ * Guard the log and the audit triggers against a utility statement, before it
+ * runs: raises for those without the right, and leaves an event of what a
+ * superuser does.  To be called first by the ProcessUtility hook.
+ */
+extern void AuditGuardUtility(PlannedStmt *statement);
+
+extern void AuditInit(void); /* from _PG_init: invalidation, executor and transaction hooks */
+extern void DisclosureInit(void); /* its part in disclosure.c */
+
+#endif /* PHI_AUDIT_H */

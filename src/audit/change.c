@@ -1,0 +1,513 @@
+/*-------------------------------------------------------------------------
+ * change.c
+ *		Recording changes of protected tables: phi.audit_change(), an AFTER
+ *		statement trigger that reads its transition tables.
+ *
+ * A statement's rows go to the log in events of up to AUDIT_BATCH_ROWS rows,
+ * inside the user's transaction.  A row is recorded by its subject, its key
+ * and a digest of it as stored: after an INSERT or UPDATE the new row, after a
+ * DELETE the old one.  Updated rows are grouped by the set of columns that
+ * changed; a row whose key or subject changed has two entries, before and
+ * after, in events of their own.
+ *
+ * Digest of a row, version 1: SHA-256 of the byte 1 and then, for each live
+ * column in order, its number (2 bytes), 0 for NULL or 1, and for a value its
+ * size (4 bytes) and bytes: of a fixed-length type the stored ones, integers
+ * big-endian; otherwise the value without its header, not compressed.
+ *
+ * Memory: a batch has a context that is reset when it is written; a row has
+ * one that is reset after it.
+ *-------------------------------------------------------------------------
+ */
+#include "audit/audit.h"
+
+#include "access/detoast.h"
+#include "commands/trigger.h"
+#include "core/mac.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "keyring/keyring.h"
+#include "miscadmin.h"
+#include "nodes/bitmapset.h"
+#include "platform/registry.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+#define BATCHES			   16 /* sets of changed columns that are collected at a time */
+#define ROW_DIGEST_VERSION 1
+
+PG_FUNCTION_INFO_V1(phi_audit_change);
+
+/* Rows collected for one event. */
+typedef struct Batch
+{
+	MemoryContext context;
+	Bitmapset *columns; /* changed ones */
+	bool moved;			/* entries are pairs: a row before and after its key changed */
+	int count;
+	uint64 *subjects;
+	char **row_keys;
+	uint8 *digests;
+} Batch;
+
+/* One run of the trigger. */
+typedef struct ChangeScan
+{
+	Relation relation;
+	const ProtectedRelation *policy; /* NULL: not protected (any more) */
+	const char *action;
+	const char *detail;
+	int batch_capacity; /* entries in one event */
+	bool each_column;	/* events name the columns that changed */
+	FmgrInfo key_output[INDEX_MAX_KEYS];
+	Batch batches[BATCHES];
+	int batch_count;
+	MemoryContext run;
+	MemoryContext row;
+	StringInfoData image; /* the row being digested */
+} ChangeScan;
+
+/* ---- one row ---- */
+
+/* Append size and bytes of a value that is not NULL. */
+static void
+ImageValue(StringInfo image, Form_pg_attribute attribute, Datum value)
+{
+	uint8 size[4];
+	uint8 number[8];
+	const void *bytes;
+	Size length;
+
+	if (attribute->attbyval)
+	{
+		uint64 integer = attribute->attlen == 1	  ? (uint8) DatumGetChar(value)
+						 : attribute->attlen == 2 ? (uint16) DatumGetInt16(value)
+						 : attribute->attlen == 4 ? (uint32) DatumGetInt32(value)
+												  : (uint64) DatumGetInt64(value);
+
+		phi_put_u64(number, integer);
+		length = attribute->attlen;
+		bytes = number + sizeof(number) - length;
+	}
+	else if (attribute->attlen == -1)
+	{
+		struct varlena *plain = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(value));
+
+		length = VARSIZE_ANY_EXHDR(plain);
+		bytes = VARDATA_ANY(plain);
+	}
+	else
+	{
+		bytes = DatumGetPointer(value);
+		length = attribute->attlen > 0 ? (Size) attribute->attlen : strlen(bytes);
+	}
+	phi_put_u32(size, (uint32) length);
+	appendBinaryStringInfo(image, (const char *) size, sizeof(size));
+	appendBinaryStringInfo(image, bytes, length);
+}
+
+/* Digest of a row, as the box of this file gives it. */
+static void
+DigestRow(ChangeScan *scan, TupleTableSlot *slot, uint8 digest[PHI_SHA256_SIZE])
+{
+	TupleDesc columns = RelationGetDescr(scan->relation);
+	StringInfo image = &scan->image;
+	uint8 number[2];
+	int i;
+
+	resetStringInfo(image);
+	appendStringInfoChar(image, ROW_DIGEST_VERSION);
+	for (i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(columns, i);
+
+		if (attribute->attisdropped)
+			continue;
+		phi_put_u16(number, attribute->attnum);
+		appendBinaryStringInfo(image, (const char *) number, sizeof(number));
+		appendStringInfoChar(image, slot->tts_isnull[i] ? 0 : 1);
+		if (!slot->tts_isnull[i])
+			ImageValue(image, attribute, slot->tts_values[i]);
+	}
+	CheckStatus(phi_sha256(phi_bytes_of(image->data, image->len), digest), "digest a row");
+}
+
+/* The subject's token, or 0 where the row has none. */
+static uint64
+RowSubject(ChangeScan *scan, TupleTableSlot *slot)
+{
+	int column = scan->policy->subject - 1;
+
+	if (slot->tts_isnull[column])
+		return 0;
+	return SubjectToken(slot->tts_values[column], scan->policy->subject_type);
+}
+
+/* Append one value of a composite key in quotes, as record output quotes it. */
+static void
+QuoteKey(StringInfo text, const char *value)
+{
+	appendStringInfoChar(text, '"');
+	for (; *value != '\0'; value++)
+	{
+		if (*value == '"' || *value == '\\')
+			appendStringInfoChar(text, *value);
+		appendStringInfoChar(text, *value);
+	}
+	appendStringInfoChar(text, '"');
+}
+
+/* The row's key: its text, or ("a","b") for one of several columns; empty for NULL. */
+static char *
+RowKey(ChangeScan *scan, TupleTableSlot *slot)
+{
+	StringInfoData text;
+	int i;
+
+	if (scan->policy->key_count == 1 && !slot->tts_isnull[scan->policy->keys[0] - 1])
+		return OutputFunctionCall(&scan->key_output[0],
+								  slot->tts_values[scan->policy->keys[0] - 1]);
+	initStringInfo(&text);
+	for (i = 0; i < scan->policy->key_count; i++)
+	{
+		int column = scan->policy->keys[i] - 1;
+
+		appendStringInfoChar(&text, i == 0 ? '(' : ',');
+		if (!slot->tts_isnull[column])
+			QuoteKey(&text, OutputFunctionCall(&scan->key_output[i], slot->tts_values[column]));
+	}
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* Are two values of a column the same?  The same stored copy needs no reading. */
+static bool
+SameValue(Form_pg_attribute attribute, Datum left, Datum right)
+{
+	if (attribute->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(left)) &&
+		VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(right)) &&
+		memcmp(DatumGetPointer(left), DatumGetPointer(right),
+			   VARSIZE_EXTERNAL(DatumGetPointer(left))) == 0)
+		return true;
+	return datum_image_eq(left, right, attribute->attbyval, attribute->attlen);
+}
+
+/* Numbers of the columns in which two versions of a row differ. */
+static Bitmapset *
+ChangedColumns(TupleDesc columns, TupleTableSlot *before, TupleTableSlot *after)
+{
+	Bitmapset *changed = NULL;
+	int i;
+
+	for (i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(columns, i);
+
+		if (attribute->attisdropped || (before->tts_isnull[i] && after->tts_isnull[i]))
+			continue;
+		if (before->tts_isnull[i] != after->tts_isnull[i] ||
+			!SameValue(attribute, before->tts_values[i], after->tts_values[i]))
+			changed = bms_add_member(changed, attribute->attnum);
+	}
+	return changed;
+}
+
+/* Did the row's key or subject change? */
+static bool
+RowMoved(const ProtectedRelation *policy, const Bitmapset *changed)
+{
+	int i;
+
+	if (policy == NULL || changed == NULL)
+		return false;
+	if (bms_is_member(policy->subject, changed))
+		return true;
+	for (i = 0; i < policy->key_count; i++)
+	{
+		if (bms_is_member(policy->keys[i], changed))
+			return true;
+	}
+	return false;
+}
+
+/* ---- batches ---- */
+
+/* Names of the columns of a set, in their order. */
+static const char **
+ColumnNames(ChangeScan *scan, const Bitmapset *columns, int *count)
+{
+	const char **names = palloc(sizeof(char *) * (bms_num_members(columns) + 1));
+	int column = -1;
+
+	*count = 0;
+	while ((column = bms_next_member(columns, column)) >= 0)
+		names[(*count)++] =
+			NameStr(TupleDescAttr(RelationGetDescr(scan->relation), column - 1)->attname);
+	return names;
+}
+
+/* Write a batch's event, if it has rows, and make it empty. */
+static void
+WriteBatch(ChangeScan *scan, Batch *batch)
+{
+	AuditEvent event = {0};
+	MemoryContext old;
+
+	if (batch->count == 0)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	event.action = scan->action;
+	event.outcome = "success";
+	event.relation = RelationGetRelid(scan->relation);
+	event.detail = batch->moved ? "key changed: entries in pairs, before and after" : scan->detail;
+	event.row_count = batch->count;
+	event.subjects = batch->subjects;
+	event.row_keys = batch->row_keys;
+	event.digests = batch->digests;
+	if (scan->each_column)
+		event.columns = ColumnNames(scan, batch->columns, &event.column_count);
+	AuditAppend(&event);
+	MemoryContextSwitchTo(old);
+	batch->count = 0;
+}
+
+/* Empty a batch that is written, and prepare it for another set of columns. */
+static void
+BeginBatch(ChangeScan *scan, Batch *batch, const Bitmapset *columns, bool moved)
+{
+	int capacity = scan->batch_capacity;
+	MemoryContext old;
+
+	if (batch->context == NULL)
+		batch->context =
+			AllocSetContextCreate(scan->run, "phi_guard audit batch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(batch->context);
+	old = MemoryContextSwitchTo(batch->context);
+	batch->columns = bms_copy(columns);
+	batch->moved = moved;
+	batch->count = 0;
+	batch->digests = palloc(mul_size(capacity, PHI_SHA256_SIZE));
+	batch->subjects = NULL;
+	batch->row_keys = NULL;
+	if (scan->policy != NULL)
+	{
+		batch->subjects = palloc(mul_size(capacity, sizeof(uint64)));
+		if (scan->policy->key_count > 0)
+			batch->row_keys = palloc(mul_size(capacity, sizeof(char *)));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The batch for a set of changed columns, with room for a pair; all are written when there are too many. */
+static Batch *
+BatchFor(ChangeScan *scan, const Bitmapset *columns, bool moved)
+{
+	Batch *batch;
+	int i;
+
+	for (i = 0; i < scan->batch_count; i++)
+	{
+		batch = &scan->batches[i];
+		if (batch->moved != moved || !bms_equal(batch->columns, columns))
+			continue;
+		if (batch->count + (moved ? 2 : 1) > scan->batch_capacity)
+		{
+			WriteBatch(scan, batch);
+			BeginBatch(scan, batch, columns, moved);
+		}
+		return batch;
+	}
+	if (scan->batch_count == BATCHES)
+	{
+		for (i = 0; i < BATCHES; i++)
+			WriteBatch(scan, &scan->batches[i]);
+		scan->batch_count = 0;
+	}
+	batch = &scan->batches[scan->batch_count++];
+	BeginBatch(scan, batch, columns, moved);
+	return batch;
+}
+
+/* Add a row to a batch. */
+static void
+AddRow(ChangeScan *scan, Batch *batch, TupleTableSlot *slot)
+{
+	int entry = batch->count;
+	MemoryContext old;
+
+	DigestRow(scan, slot, batch->digests + (Size) entry * PHI_SHA256_SIZE);
+	if (batch->subjects != NULL)
+		batch->subjects[entry] = RowSubject(scan, slot);
+	if (batch->row_keys != NULL)
+	{
+		old = MemoryContextSwitchTo(batch->context);
+		batch->row_keys[entry] = RowKey(scan, slot);
+		MemoryContextSwitchTo(old);
+	}
+	batch->count = entry + 1;
+}
+
+/* ---- the transition tables ---- */
+
+/* Start reading a transition table; others of the statement's triggers may have read it. */
+static void
+Rewind(Tuplestorestate *rows)
+{
+	tuplestore_select_read_pointer(rows, 0);
+	tuplestore_rescan(rows);
+}
+
+/* The next row of a transition table, deformed; false at its end. */
+static bool
+NextRow(Tuplestorestate *rows, TupleTableSlot *slot)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (!tuplestore_gettupleslot(rows, true, false, slot))
+		return false;
+	slot_getallattrs(slot);
+	return true;
+}
+
+/* Record the rows of one transition table. */
+static void
+RecordRows(ChangeScan *scan, Tuplestorestate *rows)
+{
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(scan->relation), &TTSOpsMinimalTuple);
+
+	Rewind(rows);
+	while (NextRow(rows, slot))
+	{
+		MemoryContextSwitchTo(scan->row);
+		AddRow(scan, BatchFor(scan, NULL, false), slot);
+		MemoryContextSwitchTo(scan->run);
+		MemoryContextReset(scan->row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Record updated rows: both tables have them in the same order. */
+static void
+RecordPairs(ChangeScan *scan, Tuplestorestate *old_rows, Tuplestorestate *new_rows)
+{
+	TupleDesc columns = RelationGetDescr(scan->relation);
+	TupleTableSlot *before = MakeSingleTupleTableSlot(columns, &TTSOpsMinimalTuple);
+	TupleTableSlot *after = MakeSingleTupleTableSlot(columns, &TTSOpsMinimalTuple);
+
+	scan->each_column = true;
+	Rewind(old_rows);
+	Rewind(new_rows);
+	while (NextRow(old_rows, before) && NextRow(new_rows, after))
+	{
+		Bitmapset *changed;
+		Batch *batch;
+		bool moved;
+
+		MemoryContextSwitchTo(scan->row);
+		changed = ChangedColumns(columns, before, after);
+		moved = RowMoved(scan->policy, changed);
+		batch = BatchFor(scan, changed, moved);
+		if (moved)
+			AddRow(scan, batch, before);
+		AddRow(scan, batch, after);
+		MemoryContextSwitchTo(scan->run);
+		MemoryContextReset(scan->row);
+	}
+	ExecDropSingleTupleTableSlot(before);
+	ExecDropSingleTupleTableSlot(after);
+}
+
+/* Write what is collected. */
+static void
+WriteBatches(ChangeScan *scan)
+{
+	int i;
+
+	for (i = 0; i < scan->batch_count; i++)
+		WriteBatch(scan, &scan->batches[i]);
+}
+
+/*
+ * Record an UPDATE.  Where a row moved to another partition and a trigger
+ * there suppressed it, old and new rows cannot be paired: then all old ones
+ * are recorded, and all new ones.
+ */
+static void
+RecordUpdate(ChangeScan *scan, Tuplestorestate *old_rows, Tuplestorestate *new_rows)
+{
+	if (tuplestore_tuple_count(old_rows) == tuplestore_tuple_count(new_rows))
+	{
+		RecordPairs(scan, old_rows, new_rows);
+		return;
+	}
+	scan->detail = "rows before, not paired";
+	RecordRows(scan, old_rows);
+	WriteBatches(scan);
+	scan->detail = "rows after, not paired";
+	RecordRows(scan, new_rows);
+}
+
+/* Prepare a run over as many rows as given. */
+static void
+BeginScan(ChangeScan *scan, Relation relation, int64 rows)
+{
+	Oid output;
+	bool is_varlena;
+	int i;
+
+	memset(scan, 0, sizeof(*scan));
+	scan->relation = relation;
+	scan->policy = RegistryRelation(RelationGetRelid(relation));
+	scan->batch_capacity = (int) Min(Max(rows, 1) * 2, AUDIT_BATCH_ROWS);
+	for (i = 0; scan->policy != NULL && i < scan->policy->key_count; i++)
+	{
+		getTypeOutputInfo(scan->policy->key_types[i], &output, &is_varlena);
+		fmgr_info(output, &scan->key_output[i]);
+	}
+	scan->run = CurrentMemoryContext;
+	scan->row =
+		AllocSetContextCreate(scan->run, "phi_guard changed row", ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&scan->image);
+}
+
+/* The transition tables' trigger; a statement that touched no row leaves no event. */
+Datum
+phi_audit_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Tuplestorestate *rows;
+	ChangeScan scan;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("phi.audit_change() must be an AFTER statement trigger"));
+	rows = TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? trigger->tg_oldtable : trigger->tg_newtable;
+	if (rows == NULL ||
+		(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && trigger->tg_oldtable == NULL))
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("phi.audit_change() needs the transition tables"));
+	RequirePreload();
+	if (tuplestore_tuple_count(rows) == 0 &&
+		(!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+		 tuplestore_tuple_count(trigger->tg_oldtable) == 0))
+		return PointerGetDatum(NULL);
+
+	BeginScan(&scan, trigger->tg_relation, tuplestore_tuple_count(rows));
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		scan.action = "update";
+		RecordUpdate(&scan, trigger->tg_oldtable, trigger->tg_newtable);
+	}
+	else
+	{
+		scan.action = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? "insert" : "delete";
+		RecordRows(&scan, rows);
+	}
+	WriteBatches(&scan);
+	return PointerGetDatum(NULL);
+}

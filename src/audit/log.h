@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ * log.h
+ *		The tables of the audit log, as the files of this folder share them.
+ *
+ * phi_audit.event, leaf and checkpoint are written below the executor: our
+ * rows pass no rule, no trigger and no row security of anybody, and so the
+ * triggers of guard.c can refuse every INSERT that is somebody else's.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_AUDIT_LOG_H
+#define PHI_AUDIT_LOG_H
+
+#include "audit/audit.h"
+
+#include "catalog/indexing.h"
+#include "core/merkle.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#define LOG_SCHEMA "phi_audit"
+
+/*
+ * Columns of phi_audit.event in their order, which is also that of a leaf: the
+ * tag of a field is its number plus one.  Only ever extended at the end.
+ */
+typedef enum EventColumn
+{
+	EVENT_ID = 0,
+	EVENT_RECORDED_AT,
+	EVENT_TRANSACTION_TIME,
+	EVENT_TXID,
+	EVENT_ACTOR,
+	EVENT_DB_ROLE,
+	EVENT_CURRENT_ROLE,
+	EVENT_WORKFORCE_ROLES,
+	EVENT_ORGANIZATION,
+	EVENT_TOKEN_ID,
+	EVENT_PURPOSE,
+	EVENT_CONSENT_ID,
+	EVENT_REASON,
+	EVENT_BREAK_GLASS_ID,
+	EVENT_ACTION,
+	EVENT_OUTCOME,
+	EVENT_RELATION,
+	EVENT_RELATION_OID,
+	EVENT_COLUMN_NAMES,
+	EVENT_ROW_COUNT,
+	EVENT_SUBJECTS,
+	EVENT_ROW_KEYS,
+	EVENT_ROW_DIGESTS,
+	EVENT_DETAIL,
+	EVENT_CLIENT_ADDRESS,
+	EVENT_APPLICATION_NAME,
+	EVENT_SALT,
+	EVENT_COLUMNS
+} EventColumn;
+
+/* The same columns for a query over phi_audit.event e. */
+#define EVENT_COLUMN_LIST                                                                          \
+	"e.event_id, e.recorded_at, e.transaction_time, e.txid, e.actor, e.db_role, "                  \
+	"e.current_role_name, e.workforce_roles, e.organization, e.token_id, e.purpose, "              \
+	"e.consent_id, e.reason, e.break_glass_id, e.action, e.outcome, e.relation, "                  \
+	"e.relation_oid, e.columns, e.row_count, e.subjects, e.row_keys, e.row_digests, e.detail, "    \
+	"e.client_address, e.application_name, e.salt"
+
+#define LEAF_COLUMNS	   4
+#define CHECKPOINT_COLUMNS 7
+
+/* ---- event.c: finding, making and writing the tables ---- */
+
+typedef struct AuditLog
+{
+	Oid schema;
+	Oid event;
+	Oid leaf;
+	Oid checkpoint;
+	Oid sequence;
+} AuditLog;
+
+/* The log of this database, or NULL where none was made; raises for one that others own. */
+extern const AuditLog *AuditLogFind(void);
+
+/* The same, made when missing. */
+extern const AuditLog *AuditLogRequire(void);
+
+/* Make partitions for this month and the three after it, where they are missing. */
+extern void AuditLogExtend(void);
+
+typedef struct LogWriter
+{
+	Relation relation;
+	CatalogIndexState indexes;
+} LogWriter;
+
+/* The table must have as many columns as given; the lock is kept to the end of the transaction. */
+extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns);
+extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
+extern void LogWriterClose(LogWriter *writer);
+
+/* ---- guard.c ---- */
+
+/* Call one of our functions without arguments, whose commands on the log are not guarded. */
+extern void GuardExempt(const char *function);
+
+/* ---- seal.c ---- */
+
+/* Raise unless the first columns have the types of phi_audit.event. */
+extern void CheckEventColumns(TupleDesc columns);
+
+/* The leaf hash of an event given as its columns; buffer is scratch. */
+extern void EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer,
+						  uint8 hash[PHI_HASH_SIZE]);
+
+/* Where this log grows: system identifier and database. */
+extern char *LogIncarnation(void);
+
+#endif /* PHI_AUDIT_LOG_H */

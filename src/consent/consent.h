@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ * consent.h
+ *		Decisions: role rules, directives, verdicts, the row predicate.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_CONSENT_H
+#define PHI_CONSENT_H
+
+#include "platform/platform.h"
+#include "platform/registry.h"
+
+#include "core/decide.h"
+#include "core/forms.h"
+
+/* ---- labels.c: label sets; an id never changes its meaning; 0 is the empty set ---- */
+
+extern phi_labels LabelSetLabels(uint16 label_set);
+/* The id of a text[] of label codes (NULL: 0), made when new; unknown codes raise. */
+extern uint16 LabelSetId(Datum labels, bool isnull);
+
+/* ---- rules.c: the forms that the session's roles see, for its purpose ---- */
+
+/* The most detailed form of a kind in the session's roles and purpose; none without a rule. */
+extern phi_form SessionForm(phi_kind kind);
+/* Kinds with a rule for the session's roles and purpose, as a set of bits. */
+extern uint64 SessionRuleKinds(void);
+
+/* ---- verdict.c: consent of a subject for the current session, cached ---- */
+
+extern phi_verdict SubjectVerdict(uint64 subject_token);
+
+/* ---- access.c: the decision ---- */
+
+/*
+ * Decide for one subject and label set.  kinds: the kinds of the relation or
+ * column concerned, for the role-rule step; UINT64_MAX for any.
+ */
+extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set, uint64 kinds);
+
+/* ---- planner.c ---- */
+
+extern void PlannerInit(void); /* from ConsentInit: the planner hook */
+
+extern void ConsentInit(void); /* from _PG_init: settings, caches, planner hook */
+
+#endif /* PHI_CONSENT_H */

@@ -1,0 +1,360 @@
+/*-------------------------------------------------------------------------
+ * verdict.c
+ *		What the consents of a subject say to the session, cached per process.
+ *
+ * The cache holds verdicts for one session state (identity, purpose,
+ * references) and one span of time.  It fills lazily, by index, so that a
+ * point read costs one look-up; after BULK_AFTER misses under one state the
+ * whole table is evaluated in one pass, and from then on a subject that is not
+ * in the cache has no consent that applies.
+ *
+ * It is void when the session or the keys change, when a relcache invalidation
+ * of phi.consent arrives (every change of the table sends one), and when the
+ * statement's time leaves the span.  An invalidation during a build is seen by
+ * the caller's loop, which decides again.  Reads use a catalog snapshot, so
+ * that REPEATABLE READ sees a revocation.
+ *
+ * Memory: one context below CacheMemoryContext, bounded by phi.decision_cache;
+ * a table that does not fit is never taken in whole, the cache then starts
+ * over when it is full.  Locking: AccessShareLock on phi.consent while reading.
+ *-------------------------------------------------------------------------
+ */
+#include "consent/verdict.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "datatype/timestamp.h"
+#include "keyring/keyring.h"
+#include "miscadmin.h"
+#include "session/session.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* Misses under one state after which the whole table is read. */
+#define BULK_AFTER 1000
+
+/* Buckets of a fresh cache. */
+#define FIRST_SIZE 1024
+
+typedef struct VerdictEntry
+{
+	uint64 token;
+	char status; /* of simplehash */
+	uint8 verdict;
+} VerdictEntry;
+
+/* A token is the output of a keyed hash already. */
+#define SH_PREFIX			 verdict
+#define SH_ELEMENT_TYPE		 VerdictEntry
+#define SH_KEY_TYPE			 uint64
+#define SH_KEY				 token
+#define SH_HASH_KEY(tb, key) ((uint32) (key))
+#define SH_EQUAL(tb, a, b)	 ((a) == (b))
+#define SH_SCOPE			 static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+typedef struct VerdictCache
+{
+	MemoryContext context;
+	verdict_hash *entries;
+	bool complete; /* the whole table was taken in */
+	bool too_large; /* it was tried and did not fit */
+	int misses;
+	uint64 session_generation;
+	uint64 keyring_generation;
+	int64 now;	 /* microseconds since 1970: the statement it was begun in */
+	int64 until; /* and the first instant at which an answer may change */
+	uint64 references[SESSION_MAX_ROLES + 2];
+	phi_consent_request request;
+} VerdictCache;
+
+static VerdictCache Cache;
+
+/* Is Cache in use, and was it not invalidated since? */
+static bool Loaded = false;
+static bool Stale = false;
+
+/* OID of phi.consent for the callback, which must not look it up. */
+static Oid ConsentTable = InvalidOid;
+
+/* Counts how often the cache began anew. */
+static uint64 Generation = 1;
+
+/* phi.decision_cache, in kilobytes. */
+static int DecisionCacheKb = 0;
+
+void
+VerdictInit(void)
+{
+	DefineCustomIntVariable("phi.decision_cache", "Memory of a session for access decisions.",
+							"Where the consents of all subjects do not fit, decisions of large scans "
+							"are read from the table.",
+							&DecisionCacheKb, 128 * 1024, 256, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+Size
+DecisionCacheLimit(void)
+{
+	return (Size) DecisionCacheKb * 1024;
+}
+
+void
+VerdictsInvalidate(Oid relid)
+{
+	if (relid == InvalidOid || relid == ConsentTable)
+		Stale = true;
+}
+
+/* Start of the statement, in microseconds since 1970. */
+static inline int64
+StatementTime(void)
+{
+	return GetCurrentStatementStartTimestamp() +
+		   (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+/*
+ * Drop the entries; what the cache is for stays.  The caller sets Loaded once
+ * the cache is usable again: an error in between leaves it to be begun anew.
+ */
+static void
+EmptyCache(void)
+{
+	Loaded = false;
+	Cache.complete = false;
+	if (!Cache.context)
+		Cache.context = AllocSetContextCreate(CacheMemoryContext, "phi_guard verdicts",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(Cache.context);
+	Cache.entries = verdict_create(Cache.context, FIRST_SIZE, NULL);
+}
+
+/*
+ * Begin the cache anew for the session as it is.  The references come first:
+ * they may load keys, and with that change the keyring's generation.
+ */
+static void
+BeginCache(void)
+{
+	const SessionContext *session;
+
+	Generation++;
+	EmptyCache();
+	Cache.too_large = false;
+	Cache.misses = 0;
+	Cache.now = StatementTime();
+	Cache.until = PHI_TIME_MAX;
+	Cache.request.now = Cache.now;
+	Cache.request.actors = Cache.references;
+	Cache.request.actor_count = SessionReferences(Cache.references);
+	Cache.session_generation = SessionGeneration();
+	Cache.keyring_generation = KeyringGeneration();
+	session = SessionCurrent();
+	Cache.request.purpose = session->purpose_stated ? session->purpose : PHI_PURPOSE_NONE;
+	ConsentTable = PhiRelation("consent");
+	Stale = false;
+	Loaded = true;
+}
+
+/*
+ * The cache holds while nothing it was made for has changed.  This is on the
+ * path of every row: a few comparisons, no look at a clock.
+ */
+uint64
+VerdictGeneration(void)
+{
+	int64 now = StatementTime();
+
+	if (unlikely(!Loaded || Stale || Cache.session_generation != SessionGeneration() ||
+				 Cache.keyring_generation != KeyringGeneration() || now < Cache.now ||
+				 now >= Cache.until))
+		BeginCache();
+	return Generation;
+}
+
+/* Is the consent of this row active? */
+static bool
+ConsentActive(HeapTuple tuple, TupleDesc desc)
+{
+	bool isnull;
+	text *status = DatumGetTextPP(fastgetattr(tuple, CO_STATUS, desc, &isnull));
+
+	return !isnull && VARSIZE_ANY_EXHDR(status) == 6 && memcmp(VARDATA_ANY(status), "active", 6) == 0;
+}
+
+/*
+ * What one row says.  A program that cannot be read denies.  *until is lowered
+ * to when that may change.
+ */
+static phi_verdict
+ConsentVerdict(HeapTuple tuple, TupleDesc desc, const phi_consent_request *request, int64 *until)
+{
+	phi_verdict verdict = PHI_VERDICT_DENY;
+	bool isnull;
+	Datum value;
+	bytea *program;
+
+	if (!ConsentActive(tuple, desc))
+		return PHI_VERDICT_NA;
+	value = fastgetattr(tuple, CO_PROGRAM, desc, &isnull);
+	if (isnull)
+		return PHI_VERDICT_DENY;
+	program = DatumGetByteaPP(value);
+	if (phi_directive_evaluate(phi_bytes_of(VARDATA_ANY(program), VARSIZE_ANY_EXHDR(program)), request,
+							   &verdict, until) != PHI_OK)
+		verdict = PHI_VERDICT_DENY;
+	if ((Pointer) program != DatumGetPointer(value))
+		pfree(program);
+	return verdict;
+}
+
+/* Scan the consents of one subject by index, or all in heap order without a token. */
+static SysScanDesc
+BeginConsentScan(Relation rel, const uint64 *token)
+{
+	ScanKeyData key;
+
+	if (RelationGetNumberOfAttributes(rel) != CO_LAST)
+		elog(ERROR, "unexpected shape of phi.consent");
+	if (!token)
+		return systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	ScanKeyInit(&key, CO_TOKEN, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) *token));
+	return systable_beginscan(rel, PhiRelation("consent_subject_token_idx"), true, NULL, 1, &key);
+}
+
+/* The verdict of one subject, from the table, for a request. */
+static phi_verdict
+ScanVerdict(uint64 token, const phi_consent_request *request, int64 *until, int64 *directive)
+{
+	Relation rel = table_open(ConsentTable, AccessShareLock);
+	SysScanDesc scan = BeginConsentScan(rel, &token);
+	phi_verdict combined = PHI_VERDICT_NA;
+	HeapTuple tuple;
+
+	*directive = 0;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		TupleDesc desc = RelationGetDescr(rel);
+		phi_verdict verdict = ConsentVerdict(tuple, desc, request, until);
+		bool isnull;
+		int64 id = DatumGetInt64(fastgetattr(tuple, CO_ID, desc, &isnull));
+
+		if (verdict > combined || (verdict == combined && verdict != PHI_VERDICT_NA && id < *directive))
+			*directive = id;
+		combined = phi_verdict_combine(combined, verdict);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return combined;
+}
+
+/* Would one more entry make the cache outgrow its limit? */
+static inline bool
+CacheIsFull(void)
+{
+	verdict_hash *entries = Cache.entries;
+
+	return entries->members >= entries->grow_threshold &&
+		   2 * entries->size * sizeof(VerdictEntry) > DecisionCacheLimit();
+}
+
+/* Take the verdict of one subject in. */
+static void
+LoadVerdict(uint64 token)
+{
+	int64 directive;
+	phi_verdict verdict = ScanVerdict(token, &Cache.request, &Cache.until, &directive);
+	VerdictEntry *entry;
+	bool found;
+
+	if (CacheIsFull())
+		EmptyCache();
+	entry = verdict_insert(Cache.entries, token, &found);
+	entry->verdict = verdict;
+	Loaded = true;
+}
+
+/* Combine one verdict into the entry of its subject; false when the cache is full. */
+static bool
+AddVerdict(uint64 token, phi_verdict verdict)
+{
+	VerdictEntry *entry;
+	bool found;
+
+	if (CacheIsFull())
+		return false;
+	entry = verdict_insert(Cache.entries, token, &found);
+	entry->verdict = found ? phi_verdict_combine(entry->verdict, verdict) : verdict;
+	return true;
+}
+
+/*
+ * Take the whole table in: only verdicts other than NA.  The table is opened
+ * before the entries are dropped, so that a pending invalidation is seen first.
+ */
+static void
+LoadAllVerdicts(void)
+{
+	Relation rel = table_open(ConsentTable, AccessShareLock);
+	SysScanDesc scan = BeginConsentScan(rel, NULL);
+	TupleDesc desc = RelationGetDescr(rel);
+	bool fits = true;
+	HeapTuple tuple;
+
+	EmptyCache();
+	while (fits && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		phi_verdict verdict;
+		bool isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		verdict = ConsentVerdict(tuple, desc, &Cache.request, &Cache.until);
+		if (verdict != PHI_VERDICT_NA)
+			fits = AddVerdict((uint64) DatumGetInt64(fastgetattr(tuple, CO_TOKEN, desc, &isnull)),
+							  verdict);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!fits)
+		EmptyCache();
+	Cache.too_large = !fits;
+	Cache.complete = fits;
+	Loaded = true;
+}
+
+phi_verdict
+SubjectVerdict(uint64 subject_token)
+{
+	for (;;)
+	{
+		VerdictEntry *entry;
+
+		(void) VerdictGeneration();
+		entry = verdict_lookup(Cache.entries, subject_token);
+		if (entry)
+			return (phi_verdict) entry->verdict;
+		if (Cache.complete)
+			return PHI_VERDICT_NA;
+		CHECK_FOR_INTERRUPTS();
+		if (++Cache.misses > BULK_AFTER && !Cache.too_large)
+			LoadAllVerdicts();
+		else
+			LoadVerdict(subject_token);
+	}
+}
+
+phi_verdict
+ReadVerdict(uint64 subject_token, int64 *directive)
+{
+	int64 until = PHI_TIME_MAX;
+
+	(void) VerdictGeneration();
+	return ScanVerdict(subject_token, &Cache.request, &until, directive);
+}

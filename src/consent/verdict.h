@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ * verdict.h
+ *		What the files of this folder share.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_VERDICT_H
+#define PHI_VERDICT_H
+
+#include "consent/consent.h"
+
+/* Columns of phi.consent, by position. */
+enum ConsentColumn
+{
+	CO_ID = 1, CO_TOKEN, CO_STATUS, CO_PROGRAM, CO_DECISION, CO_SUBJECT, CO_PURPOSES, CO_ACTORS,
+	CO_FROM, CO_UNTIL, CO_CREATED_AT, CO_CREATED_BY, CO_REVOKED_AT, CO_REVOKED_BY,
+	CO_LAST = CO_REVOKED_BY
+};
+
+/* ---- verdict.c ---- */
+
+/* Changes whenever a verdict given before may be another one now. */
+extern uint64 VerdictGeneration(void);
+
+/*
+ * The verdict of a subject read from the table, past the cache; *directive is
+ * the lowest id among the consents that decided, 0 when none did.
+ */
+extern phi_verdict ReadVerdict(uint64 subject_token, int64 *directive);
+
+/* The limit of the decision caches of this process, in bytes. */
+extern Size DecisionCacheLimit(void);
+
+/* ---- access.c ---- */
+
+/* Decide with labels that are no set of the table, past all caches where directive is given. */
+extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds,
+									  int64 *directive);
+
+/* What the labels of an argument demand, unknown ones counting as the strictest. */
+extern unsigned LabelDemandsOfArray(Datum labels);
+
+/* The base type of a subject argument; raises for what is no subject key. */
+extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
+
+/* Are rows with kinds open to the session's roles at all? */
+static inline bool
+RuleExists(uint64 kinds)
+{
+	return (SessionRuleKinds() & kinds) != 0;
+}
+
+/* ---- one relcache callback for all (the number of callbacks is limited) ---- */
+
+extern void LabelsInvalidate(Oid relid);
+extern void RulesInvalidate(Oid relid);
+extern void VerdictsInvalidate(Oid relid);
+
+extern void VerdictInit(void); /* from ConsentInit: its setting */
+
+#endif /* PHI_VERDICT_H */

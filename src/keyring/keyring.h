@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ * keyring.h
+ *		Data keys by id, and the separated subkeys of the root key.
+ *
+ * Keys load at first use: KEKs into shared memory (kek.c), data keys of
+ * phi.data_key into this process.  Every function raises
+ * OBJECT_NOT_IN_PREREQUISITE_STATE with a hint when a key is not to be had.
+ * Pointers stay valid until the end of the transaction.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_KEYRING_H
+#define PHI_KEYRING_H
+
+#include "platform/platform.h"
+
+#include "core/envelope.h"
+#include "core/mac.h"
+
+/* A data key by its id; raises when unknown, destroyed or not unwrappable. */
+extern phi_data_key *KeyringKey(uint32 dek_id);
+
+/* The key that new values are sealed under. */
+extern phi_data_key *KeyringCurrentKey(void);
+
+/* Do keys exist in this database (whether or not they can be unwrapped)? */
+extern bool KeyringExists(void);
+
+/* Changes when the keys of this process were loaded anew. */
+extern uint64 KeyringGeneration(void);
+
+/* The token of a subject: SipHash-2-4 of its canonical key text; never 0. */
+extern uint64 SubjectToken(Datum subject, Oid type);
+extern uint64 SubjectTokenOfText(const char *canonical, Size size);
+
+/* The token of a row in a column: of the column's uuid and the counted key texts; never 0. */
+extern uint64 RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size size);
+
+/* The reference that directives and sessions share for "actor:x", "role:x", "organization:x". */
+extern uint64 ActorReference(const char *prefix, const char *name);
+
+extern void KeyringInit(void); /* from _PG_init: settings and shared memory */
+
+#endif /* PHI_KEYRING_H */

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ * compat.h
+ *		The only place that asks for a PostgreSQL version.
+ *
+ * Supported: 15, 17, 18.  Backend files include this header first, and it
+ * includes postgres.h.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_PLATFORM_COMPAT_H
+#define PHI_PLATFORM_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "phi_guard needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* May roleid execute the function? */
+static inline bool
+RoleMayExecute(Oid function, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* Does roleid own the relation (or is it a superuser)? */
+static inline bool
+RoleOwnsRelation(Oid relation, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, roleid);
+#else
+	return pg_class_ownercheck(relation, roleid);
+#endif
+}
+
+/* The role whose privileges a range table entry is checked under; 0 is the current user. */
+static inline Oid
+RangeTableCheckUser(Query *query, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	return rte->perminfoindex ? getRTEPermissionInfo(query->rteperminfos, rte)->checkAsUser
+							  : InvalidOid;
+#else
+	return rte->checkAsUser;
+#endif
+}
+
+/* Memory that a GUC's check hook hands over as its extra. */
+static inline void *
+GucExtraAlloc(size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
+/* Number of the current local transaction of this backend. */
+static inline LocalTransactionId
+CurrentLocalTransaction(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
+#endif
+}
+
+/* ExecutorRun lost its execute_once argument in 18. */
+#if PG_VERSION_NUM >= 180000
+#define EXECUTOR_RUN_ARGS	 QueryDesc *desc, ScanDirection direction, uint64 count
+#define EXECUTOR_RUN_FORWARD desc, direction, count
+#else
+#define EXECUTOR_RUN_ARGS	 QueryDesc *desc, ScanDirection direction, uint64 count, bool once
+#define EXECUTOR_RUN_FORWARD desc, direction, count, once
+#endif
+
+#endif /* PHI_PLATFORM_COMPAT_H */

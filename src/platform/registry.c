@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ * registry.c
+ *		What is protected: the policy tables as structs, cached per process.
+ *
+ * The policy tables are read whole, with a catalog snapshot, when a relcache
+ * invalidation of one of them or of a protected relation came since.  A copy
+ * that was replaced is kept until the transaction ends, so that pointers into
+ * it stay valid.
+ *-------------------------------------------------------------------------
+ */
+#include "platform/platform.h"
+#include "platform/registry.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/uuid.h"
+
+/* Columns of phi.table_policy and phi.column_policy, by position. */
+enum TablePolicyColumn
+{
+	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_LAST = TP_CAPTURE
+};
+enum ColumnPolicyColumn
+{
+	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
+	CP_LAST = CP_SEALED
+};
+
+typedef struct TablePolicy
+{
+	Oid relation;
+	NameData subject;
+	NameData labels; /* empty when there is none */
+	int key_count;
+	NameData keys[INDEX_MAX_KEYS];
+	Oid view;
+	bool capture_row;
+} TablePolicy;
+
+typedef struct RelationEntry
+{
+	Oid relid;
+	const ProtectedRelation *relation; /* NULL: a partition of nothing protected */
+} RelationEntry;
+
+typedef struct ColumnEntry
+{
+	uint32 column_id;
+	ProtectedColumn column;
+} ColumnEntry;
+
+typedef struct Registry
+{
+	MemoryContext context;
+	uint64 catalog_generation;
+	Oid table_policy;
+	Oid column_policy;
+	HTAB *policies;	 /* TablePolicy by relation */
+	HTAB *columns;	 /* ColumnEntry by id */
+	HTAB *relations; /* RelationEntry by relid: answers given so far */
+	struct Registry *retired;
+} Registry;
+
+static Registry *Current = NULL;
+static Registry *Retired = NULL;
+static bool Stale = true;
+static uint64 Generation = 1;
+
+/* Relcache callback: decides from memory alone whether the copy is stale. */
+static void
+RegistryInvalidated(Datum arg, Oid relid)
+{
+	if (Stale || !Current)
+		return;
+	if (relid == InvalidOid || relid == Current->table_policy || relid == Current->column_policy ||
+		hash_search(Current->policies, &relid, HASH_FIND, NULL) ||
+		hash_search(Current->relations, &relid, HASH_FIND, NULL))
+	{
+		Stale = true;
+		Generation++;
+	}
+}
+
+/* At the end of a transaction nobody holds pointers into replaced copies. */
+static void
+DropRetired(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	while (Retired)
+	{
+		Registry *registry = Retired;
+
+		Retired = registry->retired;
+		MemoryContextDelete(registry->context);
+	}
+}
+
+void
+RegistryInit(void)
+{
+	CacheRegisterRelcacheCallback(RegistryInvalidated, (Datum) 0);
+	RegisterXactCallback(DropRetired, NULL);
+}
+
+uint64
+RegistryGeneration(void)
+{
+	return Generation + CatalogGeneration();
+}
+
+/* A hash table of the registry's context, keyed by the first keysize bytes. */
+static HTAB *
+MakeTable(Registry *registry, const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL control = {0};
+
+	control.keysize = keysize;
+	control.entrysize = entrysize;
+	control.hcxt = registry->context;
+	return hash_create(name, 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* One row of phi.table_policy. */
+static void
+ReadTablePolicy(Registry *registry, Datum *values, bool *nulls)
+{
+	Oid relation = DatumGetObjectId(values[TP_RELATION - 1]);
+	TablePolicy *policy = hash_search(registry->policies, &relation, HASH_ENTER, NULL);
+	Datum *keys;
+	int count;
+
+	policy->subject = *DatumGetName(values[TP_SUBJECT - 1]);
+	memset(&policy->labels, 0, sizeof(NameData));
+	if (!nulls[TP_LABELS - 1])
+		policy->labels = *DatumGetName(values[TP_LABELS - 1]);
+	policy->view = nulls[TP_VIEW - 1] ? InvalidOid : DatumGetObjectId(values[TP_VIEW - 1]);
+	policy->capture_row = strcmp(TextDatumGetCString(values[TP_CAPTURE - 1]), "row") == 0;
+	deconstruct_array(DatumGetArrayTypeP(values[TP_KEYS - 1]), NAMEOID, NAMEDATALEN, false,
+					  TYPALIGN_CHAR, &keys, NULL, &count);
+	policy->key_count = Min(count, INDEX_MAX_KEYS);
+	for (int i = 0; i < policy->key_count; i++)
+		policy->keys[i] = *DatumGetName(keys[i]);
+}
+
+/* One row of phi.column_policy; a kind that this library does not know is shown to nobody. */
+static void
+ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
+{
+	uint32 id = (uint32) DatumGetInt32(values[CP_ID - 1]);
+	ColumnEntry *entry = hash_search(registry->columns, &id, HASH_ENTER, NULL);
+	ProtectedColumn *column = &entry->column;
+	char *kind = TextDatumGetCString(values[CP_KIND - 1]);
+	char *relation_name;
+
+	memset(column, 0, sizeof(ProtectedColumn));
+	column->column_id = (uint16) id;
+	memcpy(column->uuid, DatumGetUUIDP(values[CP_UUID - 1])->data, PHI_UUID_SIZE);
+	column->relation = nulls[CP_RELATION - 1] ? InvalidOid : DatumGetObjectId(values[CP_RELATION - 1]);
+	column->name = *DatumGetName(values[CP_NAME - 1]);
+	if (!phi_kind_find(kind, strlen(kind), &column->kind))
+		column->kind = PHI_KIND_FREE_TEXT;
+	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]);
+	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
+	relation_name = OidIsValid(column->relation) ? get_rel_name(column->relation) : NULL;
+	namestrcpy(&column->relation_name, relation_name ? relation_name : "");
+}
+
+/* Read a whole policy table. */
+static void
+ReadPolicyTable(Registry *registry, Oid table, int last_column,
+				void (*read)(Registry *, Datum *, bool *))
+{
+	Relation rel = table_open(table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	Datum values[16];
+	bool nulls[16];
+
+	if (RelationGetNumberOfAttributes(rel) < last_column || RelationGetNumberOfAttributes(rel) > 16)
+		elog(ERROR, "unexpected shape of a policy table");
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		read(registry, values, nulls);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * Build a fresh copy.  Stale is cleared first: an invalidation that arrives
+ * during the build sets it again, and the caller's loop decides anew.
+ */
+static void
+LoadRegistry(void)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "phi_guard registry", ALLOCSET_SMALL_SIZES);
+	Registry *registry = MemoryContextAllocZero(context, sizeof(Registry));
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "phi_guard registry load", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+
+	if (Current)
+	{
+		Current->retired = Retired;
+		Retired = Current;
+		Current = NULL;
+	}
+	registry->context = context;
+	registry->catalog_generation = CatalogGeneration();
+	registry->table_policy = PhiRelation("table_policy");
+	registry->column_policy = PhiRelation("column_policy");
+	registry->policies = MakeTable(registry, "phi_guard table policies", sizeof(Oid), sizeof(TablePolicy));
+	registry->columns = MakeTable(registry, "phi_guard column policies", sizeof(uint32), sizeof(ColumnEntry));
+	registry->relations = MakeTable(registry, "phi_guard relations", sizeof(Oid), sizeof(RelationEntry));
+	Current = registry;
+	Stale = false;
+	ReadPolicyTable(registry, registry->table_policy, TP_LAST, ReadTablePolicy);
+	ReadPolicyTable(registry, registry->column_policy, CP_LAST, ReadColumnPolicy);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+/* A current copy, or NULL when the extension is not installed here. */
+static Registry *
+CurrentRegistry(void)
+{
+	if (!ExtensionInstalled())
+		return NULL;
+	while (Stale || !Current || Current->catalog_generation != CatalogGeneration())
+	{
+		Stale = true; /* stays so when the load fails */
+		LoadRegistry();
+		if (!ExtensionInstalled())
+			return NULL;
+	}
+	return Current;
+}
+
+/* The attribute number of a policy's column in relid; raises when it is gone. */
+static AttrNumber
+PolicyAttribute(Oid relid, const NameData *name)
+{
+	AttrNumber attnum = get_attnum(relid, NameStr(*name));
+
+	if (attnum <= 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("column \"%s\" that the protection of relation \"%s\" needs is missing",
+							   NameStr(*name), get_rel_name(relid))));
+	return attnum;
+}
+
+/* The sealed columns of root, with the attribute numbers of relid. */
+static void
+FillColumns(Registry *registry, ProtectedRelation *relation)
+{
+	HASH_SEQ_STATUS status;
+	ColumnEntry *entry;
+
+	relation->columns = MemoryContextAllocZero(
+		registry->context, (hash_get_num_entries(registry->columns) + 1) * sizeof(ProtectedColumn));
+	hash_seq_init(&status, registry->columns);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		ProtectedColumn *column;
+
+		if (entry->column.relation != relation->root || !entry->column.sealed)
+			continue;
+		column = &relation->columns[relation->column_count];
+		*column = entry->column;
+		column->attnum = get_attnum(relation->relid, NameStr(column->name));
+		if (column->attnum <= 0)
+			continue;
+		relation->column_count++;
+		relation->kinds |= UINT64CONST(1) << column->kind;
+	}
+}
+
+/* The struct for relid under the policy of its root. */
+static const ProtectedRelation *
+BuildRelation(Registry *registry, Oid relid, const TablePolicy *policy)
+{
+	ProtectedRelation *relation =
+		MemoryContextAllocZero(registry->context, sizeof(ProtectedRelation));
+
+	relation->relid = relid;
+	relation->root = policy->relation;
+	relation->view = policy->view;
+	relation->subject = PolicyAttribute(relid, &policy->subject);
+	relation->subject_type = get_atttype(relid, relation->subject);
+	if (NameStr(policy->labels)[0] != '\0')
+		relation->labels = PolicyAttribute(relid, &policy->labels);
+	relation->capture_row = policy->capture_row;
+	relation->key_count = policy->key_count;
+	for (int i = 0; i < policy->key_count; i++)
+	{
+		relation->keys[i] = PolicyAttribute(relid, &policy->keys[i]);
+		relation->key_types[i] = get_atttype(relid, relation->keys[i]);
+	}
+	FillColumns(registry, relation);
+	return relation;
+}
+
+/* The policy of relid: its own, or that of the topmost parent of a partition. */
+static const TablePolicy *
+FindPolicy(Registry *registry, Oid relid)
+{
+	const TablePolicy *policy = hash_search(registry->policies, &relid, HASH_FIND, NULL);
+	List *ancestors;
+	ListCell *cell;
+
+	if (policy || !get_rel_relispartition(relid))
+		return policy;
+	ancestors = get_partition_ancestors(relid);
+	foreach (cell, ancestors)
+	{
+		Oid ancestor = lfirst_oid(cell);
+
+		policy = hash_search(registry->policies, &ancestor, HASH_FIND, NULL);
+		if (policy)
+			break;
+	}
+	list_free(ancestors);
+	return policy;
+}
+
+/*
+ * The protection of a relation, or NULL.
+ */
+const ProtectedRelation *
+RegistryRelation(Oid relid)
+{
+	Registry *registry = CurrentRegistry();
+	RelationEntry *entry;
+	const TablePolicy *policy;
+	const ProtectedRelation *relation = NULL;
+
+	if (!registry || hash_get_num_entries(registry->policies) == 0)
+		return NULL;
+	entry = hash_search(registry->relations, &relid, HASH_FIND, NULL);
+	if (entry)
+		return entry->relation;
+
+	policy = FindPolicy(registry, relid);
+	if (policy)
+		relation = BuildRelation(registry, relid, policy);
+	else if (!get_rel_relispartition(relid))
+		return NULL; /* an ordinary relation costs one failed look-up each time */
+
+	/* An invalidation during the look-up replaced nothing that we hold, but the answer is not kept. */
+	if (!Stale && registry == Current)
+	{
+		entry = hash_search(registry->relations, &relid, HASH_ENTER, NULL);
+		entry->relation = relation;
+	}
+	return relation;
+}
+
+/*
+ * The column a value was sealed for, or NULL.
+ */
+const ProtectedColumn *
+RegistryColumn(uint16 column_id)
+{
+	Registry *registry = CurrentRegistry();
+	uint32 id = column_id;
+	ColumnEntry *entry = registry ? hash_search(registry->columns, &id, HASH_FIND, NULL) : NULL;
+
+	return entry ? &entry->column : NULL;
+}

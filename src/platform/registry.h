@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ * registry.h
+ *		What is protected: phi.table_policy and phi.column_policy as structs.
+ *
+ * Pointers stay valid until the end of the current transaction.  A relation
+ * is found by its own OID or, for a partition, through its topmost parent;
+ * attribute numbers are those of the relation asked for.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_PLATFORM_REGISTRY_H
+#define PHI_PLATFORM_REGISTRY_H
+
+#include "platform/compat.h"
+
+#include "core/envelope.h"
+#include "core/forms.h"
+
+typedef struct ProtectedColumn
+{
+	uint16 column_id; /* never 0, never used again */
+	uint8 uuid[PHI_UUID_SIZE];
+	Oid relation; /* the topmost relation; 0 when it is gone */
+	NameData relation_name;
+	NameData name;
+	AttrNumber attnum; /* in the relation asked for; 0 from RegistryColumn() */
+	phi_kind kind;
+	bool searchable;
+	bool sealed; /* protect() has converted it */
+} ProtectedColumn;
+
+typedef struct ProtectedRelation
+{
+	Oid relid;	/* the relation asked for */
+	Oid root;	/* the relation that phi.protect was called for */
+	Oid view;	/* its redacted view, or 0 */
+	AttrNumber subject; /* attribute number of the subject column */
+	Oid subject_type;
+	AttrNumber labels; /* of the label column, or 0 */
+	bool capture_row;  /* capture => 'row' */
+	int key_count;	   /* columns of the primary key, 0 without one */
+	AttrNumber keys[INDEX_MAX_KEYS];
+	Oid key_types[INDEX_MAX_KEYS];
+	int column_count; /* classified and sealed columns */
+	ProtectedColumn *columns;
+	uint64 kinds; /* bit per phi_kind present */
+} ProtectedRelation;
+
+/* NULL when the relation is not protected. */
+extern const ProtectedRelation *RegistryRelation(Oid relid);
+
+/* The column a value was sealed for; NULL when the id was never given. */
+extern const ProtectedColumn *RegistryColumn(uint16 column_id);
+
+/* Changes whenever an answer above may have. */
+extern uint64 RegistryGeneration(void);
+
+/* Called by _PG_init. */
+extern void RegistryInit(void);
+
+#endif /* PHI_PLATFORM_REGISTRY_H */

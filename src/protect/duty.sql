@@ -1,0 +1,110 @@
+-------------------------------------------------------------------------------
+-- protect: duties, which are sets of privileges on our functions
+-------------------------------------------------------------------------------
+
+CREATE TABLE phi.duty_function
+(
+	duty text NOT NULL,
+	function text NOT NULL,
+	PRIMARY KEY (duty, function)
+);
+COMMENT ON TABLE phi.duty_function IS 'What each duty may execute';
+
+INSERT INTO phi.duty_function (duty, function)
+SELECT d.duty, p.oid::pg_catalog.regprocedure::text
+FROM (VALUES
+	('security_officer', '{classify,declassify,protect,protect_plan,unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,
+		install_default_rules,grant_duty,revoke_duty,redact,whoami}'::pg_catalog.name[]),
+	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami}'),
+	('key_custodian', '{load_sealed,read_sealed,key_status,reload_kek,whoami}'),
+	('auditor', '{audit_verify,audit_seal,whoami}'),
+	('application', '{reveal,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
+	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
+		AND p.proname OPERATOR(pg_catalog.=) n.name;
+
+CREATE TABLE phi.duty_grant
+(
+	db_role regrole NOT NULL,
+	duty text NOT NULL,
+	granted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (db_role, duty)
+);
+COMMENT ON TABLE phi.duty_grant IS 'Which database roles hold which duties';
+SELECT pg_catalog.pg_extension_config_dump('phi.duty_grant', '');
+
+CREATE FUNCTION phi.change_duty(db_role regrole, duty text, granting boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	verb text := CASE WHEN change_duty.granting THEN 'GRANT' ELSE 'REVOKE' END;
+	role_name text := (SELECT format(' %s %I', CASE WHEN change_duty.granting THEN 'TO' ELSE 'FROM' END, r.rolname)
+					   FROM pg_roles r WHERE r.oid = change_duty.db_role);
+	function_name text;
+	reader boolean := change_duty.duty IN ('auditor', 'security_officer');
+BEGIN
+	FOR function_name IN
+		SELECT f.function FROM phi.duty_function f
+		WHERE f.duty = change_duty.duty AND (change_duty.granting OR f.function NOT IN (
+			SELECT o.function FROM phi.duty_function o JOIN phi.duty_grant g ON g.duty = o.duty
+			WHERE g.db_role = change_duty.db_role))
+	LOOP
+		EXECUTE verb || ' EXECUTE ON FUNCTION ' || function_name || role_name;
+	END LOOP;
+	IF reader AND (change_duty.granting OR NOT EXISTS (
+		SELECT FROM phi.duty_grant g WHERE g.db_role = change_duty.db_role AND g.duty IN ('auditor', 'security_officer'))) THEN
+		EXECUTE verb || ' SELECT ON TABLE phi.protected_table, phi.protected_column' || role_name;
+	END IF;
+	IF change_duty.duty = 'auditor' THEN
+		EXECUTE verb || ' USAGE ON SCHEMA phi_audit' || role_name;
+		EXECUTE verb || ' SELECT ON TABLE phi_audit.event, phi_audit.leaf, phi_audit.checkpoint' || role_name;
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.change_duty(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.change_duty(regrole, text, boolean) IS
+	'Internal: grants or revokes the privileges of a duty; those of another duty of the role stay';
+
+CREATE FUNCTION phi.require_duty(db_role regrole, duty text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF NOT EXISTS (SELECT FROM phi.duty_function f WHERE f.duty = require_duty.duty) THEN
+		RAISE EXCEPTION '"%" is not a duty', require_duty.duty USING ERRCODE = 'invalid_parameter_value',
+			HINT = (SELECT format('The duties are %s.', string_agg(DISTINCT f.duty, ', ')) FROM phi.duty_function f);
+	ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = require_duty.db_role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', require_duty.db_role USING ERRCODE = 'undefined_object';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_duty(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_duty(regrole, text) IS 'Internal: raises an error unless both exist';
+
+CREATE FUNCTION phi.grant_duty(db_role regrole, duty text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM phi.require_duty(grant_duty.db_role, grant_duty.duty);
+	PERFORM phi.audit_install();
+	PERFORM phi.change_duty(grant_duty.db_role, grant_duty.duty, true);
+	INSERT INTO phi.duty_grant (db_role, duty) VALUES (grant_duty.db_role, grant_duty.duty) ON CONFLICT DO NOTHING;
+	PERFORM phi.audit_record('grant_duty', 'phi.duty_grant', format('%s to %s', grant_duty.duty, grant_duty.db_role));
+END $$;
+REVOKE ALL ON FUNCTION phi.grant_duty(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.grant_duty(regrole, text) IS
+	'Gives a database role the privileges of a duty: security_officer, privacy_officer, key_custodian, auditor, application';
+
+CREATE FUNCTION phi.revoke_duty(db_role regrole, duty text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM phi.require_duty(revoke_duty.db_role, revoke_duty.duty);
+	DELETE FROM phi.duty_grant g WHERE g.db_role = revoke_duty.db_role AND g.duty = revoke_duty.duty;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'role "%" does not have duty "%"', revoke_duty.db_role, revoke_duty.duty
+			USING ERRCODE = 'undefined_object';
+	END IF;
+	PERFORM phi.audit_install();
+	PERFORM phi.change_duty(revoke_duty.db_role, revoke_duty.duty, false);
+	PERFORM phi.audit_record('revoke_duty', 'phi.duty_grant', format('%s from %s', revoke_duty.duty, revoke_duty.db_role));
+END $$;
+REVOKE ALL ON FUNCTION phi.revoke_duty(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a duty back';

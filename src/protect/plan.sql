@@ -1,0 +1,242 @@
+-------------------------------------------------------------------------------
+-- protect: what stands in the way of encrypting a table's columns
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION phi.table_blockers(relation regclass, subject name, labels name, keys name[], view text)
+	RETURNS TABLE (action text, object text, statement text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT 'no classified column', table_blockers.relation::text,
+		format('SELECT phi.classify(%L, ''column'', ''kind'')', table_blockers.relation)
+	WHERE NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = table_blockers.relation AND c.kind <> 'none')
+	UNION ALL
+	SELECT CASE WHEN k.name = subject THEN 'subject column is classified'
+				WHEN k.name = labels THEN 'label column is classified' ELSE 'primary key is classified' END,
+		format('%s.%I', table_blockers.relation, k.name),
+		format('SELECT phi.declassify(%L, %L)', table_blockers.relation, k.name)
+	FROM (SELECT unnest(keys) UNION SELECT subject UNION SELECT labels) AS k (name)
+		JOIN phi.column_policy c ON c.relation = table_blockers.relation AND c.column_name = k.name AND c.kind <> 'none'
+	UNION ALL
+	SELECT 'subject column is not of type bigint, integer, smallint, uuid or text',
+		format('%s.%I', table_blockers.relation, subject), NULL
+	FROM pg_attribute a WHERE a.attrelid = table_blockers.relation AND a.attname = subject
+		AND a.atttypid NOT IN ('int8'::regtype, 'int4'::regtype, 'int2'::regtype, 'uuid'::regtype, 'text'::regtype,
+							   'varchar'::regtype)
+	UNION ALL
+	SELECT 'label column is not of type text[]', format('%s.%I', table_blockers.relation, labels),
+		format('ALTER TABLE %s ALTER COLUMN %I TYPE text[]', table_blockers.relation, labels)
+	FROM pg_attribute a WHERE a.attrelid = table_blockers.relation AND a.attname = labels
+		AND a.atttypid <> 'text[]'::regtype
+	UNION ALL
+	SELECT 'inheritance child', i.inhrelid::regclass::text,
+		format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::regclass, i.inhparent::regclass)
+	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	WHERE i.inhparent = table_blockers.relation AND NOT c.relispartition
+	UNION ALL
+	SELECT 'inheritance parent', i.inhparent::regclass::text,
+		format('ALTER TABLE %s NO INHERIT %s', i.inhrelid::regclass, i.inhparent::regclass)
+	FROM pg_inherits i WHERE i.inhrelid = table_blockers.relation
+	UNION ALL
+	SELECT 'typed table', table_blockers.relation::text, format('ALTER TABLE %s NOT OF', table_blockers.relation)
+	FROM pg_class c WHERE c.oid = table_blockers.relation AND c.reloftype <> 0
+	UNION ALL
+	SELECT CASE c.relkind WHEN 'f' THEN 'foreign partition' ELSE 'partition of another owner' END, c.oid::regclass::text,
+		CASE c.relkind WHEN 'f' THEN format('ALTER TABLE %s DETACH PARTITION %s', i.inhparent::regclass, c.oid::regclass)
+			ELSE format('ALTER TABLE %s OWNER TO %I', c.oid::regclass, pg_get_userbyid(r.relowner)) END
+	FROM phi.tree(table_blockers.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
+		JOIN pg_class r ON r.oid = table_blockers.relation JOIN pg_inherits i ON i.inhrelid = c.oid
+	WHERE c.relkind = 'f' OR c.relowner <> r.relowner
+	UNION ALL
+	SELECT 'its row type is used by a column', format('%s.%I', a.attrelid::regclass, a.attname), NULL
+	FROM phi.tree(table_blockers.relation) AS t (t) JOIN pg_class c ON c.oid = t.t JOIN pg_type y ON y.oid = c.reltype
+		JOIN pg_attribute a ON a.atttypid IN (y.oid, nullif(y.typarray, 0)) JOIN pg_class u ON u.oid = a.attrelid
+	WHERE NOT a.attisdropped AND u.relkind IN ('r', 'p', 'm')
+	UNION ALL
+	SELECT 'view name is taken', format('%I.%I', v.schema_name, v.view_name), NULL
+	FROM phi.view_name(table_blockers.relation, table_blockers.view) v
+	WHERE to_regclass(format('%I.%I', v.schema_name, v.view_name)) IS NOT NULL
+		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = table_blockers.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.table_blockers(regclass, name, name, name[], text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.table_blockers(regclass, name, name, name[], text) IS
+	'Internal: what of a table as a whole stands in the way of protecting it';
+
+CREATE FUNCTION phi.column_blockers(relation regclass) RETURNS TABLE (action text, object text, statement text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH plain AS (
+		SELECT a.*, format('%s.%I', a.attrelid::regclass, a.attname) AS label, c.relispartition
+		FROM phi.tree(column_blockers.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
+			JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+			JOIN phi.column_policy p ON p.relation = column_blockers.relation AND p.column_name = a.attname
+		WHERE p.kind <> 'none' AND NOT p.sealed)
+	SELECT 'type cannot be encrypted', p.label, NULL
+	FROM plain p WHERE phi.sealed_family(p.atttypid) IS NULL AND NOT p.relispartition
+	UNION ALL
+	SELECT 'generated column', p.label, format('ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION', p.attrelid::regclass, p.attname)
+	FROM plain p WHERE p.attgenerated <> '' AND NOT p.relispartition
+	UNION ALL
+	SELECT 'identity column', p.label, format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.attrelid::regclass, p.attname)
+	FROM plain p WHERE p.attidentity <> '' AND NOT p.relispartition
+	UNION ALL
+	SELECT 'partition key', p.label, NULL
+	FROM plain p WHERE EXISTS (
+		SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = p.attrelid
+			AND d.objsubid = p.attnum AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid
+			AND d.refobjsubid = 0 AND d.deptype = 'i')
+	UNION ALL
+	SELECT b.action, b.object, b.statement
+	FROM (SELECT DISTINCT d.classid, d.objid, p.attrelid, p.attnum FROM plain p JOIN pg_depend d
+			ON d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid AND d.refobjsubid = p.attnum) AS u
+		CROSS JOIN LATERAL phi.dependant(u.classid, u.objid, u.attrelid, u.attnum) b
+	GROUP BY b.action, b.object, b.statement;
+END $$;
+REVOKE ALL ON FUNCTION phi.column_blockers(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.column_blockers(regclass) IS
+	'Internal: what stands in the way of encrypting the classified columns of a table that are plain yet';
+
+CREATE FUNCTION phi.dependant(class_id oid, object_id oid, relation regclass, column_number smallint)
+	RETURNS TABLE (action text, object text, statement text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	CASE class_id
+	WHEN 'pg_class'::regclass THEN
+		RETURN QUERY SELECT 'index', c.oid::regclass::text, format('DROP INDEX %s', c.oid::regclass)
+		FROM pg_class c WHERE c.oid = object_id AND c.relkind IN ('i', 'I') AND NOT c.relispartition
+			AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'));
+	WHEN 'pg_attrdef'::regclass THEN
+		RETURN QUERY SELECT 'generated column', format('%s.%I', d.adrelid::regclass, a.attname),
+			format('ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION', d.adrelid::regclass, a.attname)
+		FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+			JOIN pg_class c ON c.oid = d.adrelid
+		WHERE d.oid = object_id AND (d.adrelid, d.adnum) <> (relation::oid, column_number) AND NOT c.relispartition;
+	WHEN 'pg_constraint'::regclass THEN
+		RETURN QUERY SELECT CASE k.contype WHEN 'c' THEN 'check constraint' WHEN 'f' THEN 'foreign key'
+				WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique constraint' ELSE 'exclusion constraint' END,
+			format('%I of table %s', k.conname, k.conrelid::regclass),
+			format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname)
+		FROM pg_constraint k WHERE k.oid = object_id AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+			AND k.conparentid = 0 AND k.coninhcount = 0;
+	WHEN 'pg_trigger'::regclass THEN
+		RETURN QUERY SELECT 'trigger', format('%I on table %s', g.tgname, g.tgrelid::regclass),
+			format('DROP TRIGGER %I ON %s', g.tgname, g.tgrelid::regclass)
+		FROM pg_trigger g WHERE g.oid = object_id AND NOT g.tgisinternal AND g.tgparentid = 0;
+	WHEN 'pg_policy'::regclass THEN
+		RETURN QUERY SELECT 'policy', format('%I on table %s', y.polname, y.polrelid::regclass),
+			format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass)
+		FROM pg_policy y WHERE y.oid = object_id;
+	WHEN 'pg_rewrite'::regclass THEN
+		RETURN QUERY SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END,
+			CASE WHEN w.rulename = '_RETURN' THEN c.oid::regclass::text
+				ELSE format('%I on %s', w.rulename, c.oid::regclass) END,
+			CASE WHEN w.rulename <> '_RETURN' THEN format('DROP RULE %I ON %s', w.rulename, c.oid::regclass)
+				WHEN c.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %s', c.oid::regclass)
+				ELSE format('DROP VIEW %s', c.oid::regclass) END
+		FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
+		WHERE w.oid = object_id AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.view = c.oid);
+	WHEN 'pg_statistic_ext'::regclass THEN
+		RETURN QUERY SELECT 'extended statistics', format('%I.%I', n.nspname, s.stxname),
+			format('DROP STATISTICS %I.%I', n.nspname, s.stxname)
+		FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.oid = object_id;
+	WHEN 'pg_publication_rel'::regclass THEN
+		RETURN QUERY SELECT 'publication with a column list or row filter', format('%I', b.pubname),
+			format('ALTER PUBLICATION %I DROP TABLE %s', b.pubname, r.prrelid::regclass)
+		FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid WHERE r.oid = object_id;
+	WHEN 'pg_proc'::regclass THEN
+		RETURN QUERY SELECT 'function', object_id::regprocedure::text, format('DROP ROUTINE %s', object_id::regprocedure);
+	ELSE
+		RETURN QUERY SELECT 'object', pg_describe_object(class_id, object_id, 0), NULL;
+	END CASE;
+END $$;
+REVOKE ALL ON FUNCTION phi.dependant(oid, oid, regclass, smallint) FROM PUBLIC;
+COMMENT ON FUNCTION phi.dependant(oid, oid, regclass, smallint) IS
+	'Internal: an object that depends on a column, as a blocker; no row where it is none';
+
+CREATE FUNCTION phi.key_columns(relation regclass) RETURNS name[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN ARRAY(
+		SELECT a.attname
+		FROM pg_constraint k, unnest(k.conkey) WITH ORDINALITY AS u (attnum, place), pg_attribute a
+		WHERE k.conrelid = relation AND k.contype = 'p' AND a.attrelid = relation AND a.attnum = u.attnum
+		ORDER BY u.place);
+END $$;
+REVOKE ALL ON FUNCTION phi.key_columns(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.key_columns(regclass) IS 'Internal: the columns of the primary key, in its order';
+
+CREATE FUNCTION phi.blockers(relation regclass, subject name, labels name, view text)
+	RETURNS TABLE (action text, object text, statement text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY SELECT * FROM phi.table_blockers(relation, subject, labels, phi.key_columns(relation), view);
+	RETURN QUERY SELECT * FROM phi.column_blockers(relation) b ORDER BY b.object COLLATE "C", b.action COLLATE "C";
+END $$;
+REVOKE ALL ON FUNCTION phi.blockers(regclass, name, name, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.blockers(regclass, name, name, text) IS 'Internal: everything that stands in the way';
+
+CREATE FUNCTION phi.require_no_blocker(relation regclass, subject name, labels name, view text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+	first record;
+BEGIN
+	SELECT b.*, count(*) OVER () AS number INTO first
+	FROM phi.blockers(relation, subject, labels, view) b LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'cannot encrypt columns of table "%": %: %', relation, first.action, first.object
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = format('%s in the way in all.', CASE first.number WHEN 1 THEN '1 thing is'
+								ELSE first.number || ' things are' END),
+				HINT = 'phi.protect_plan() lists them with the statements that clear them.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_no_blocker(regclass, name, name, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_no_blocker(regclass, name, name, text) IS
+	'Internal: raises an error that names the first thing in the way and how many there are';
+
+CREATE FUNCTION phi.protect_plan(relation regclass, subject name, view text DEFAULT NULL, labels name DEFAULT NULL)
+	RETURNS TABLE (step bigint, action text, object text, blocker boolean, statement text)
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM phi.require_table(protect_plan.relation);
+	PERFORM phi.require_column(protect_plan.relation, n) FROM unnest(ARRAY[subject, labels]) n WHERE n IS NOT NULL;
+	RETURN QUERY
+	WITH steps (place, action, object, blocker, statement) AS (
+		SELECT 0, b.action, b.object, true, b.statement
+		FROM phi.blockers(protect_plan.relation, subject, labels, protect_plan.view) b
+		UNION ALL
+		SELECT 1, 'no primary key: values are bound to their column and subject only', protect_plan.relation::text, false,
+			format('ALTER TABLE %s ADD PRIMARY KEY (...)', protect_plan.relation)
+		WHERE phi.key_columns(protect_plan.relation) = '{}'
+		UNION ALL
+		SELECT 2, 'becomes phi.encrypted_' || phi.sealed_family(a.atttypid) || ' (' || c.kind || ')',
+			format('%s.%I', protect_plan.relation, a.attname), false, NULL
+		FROM phi.column_policy c JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = c.column_name
+		WHERE c.relation = protect_plan.relation AND c.kind <> 'none' AND phi.sealed_family(a.atttypid) IS NOT NULL
+		UNION ALL
+		SELECT 3, 'gets the sealing trigger', protect_plan.relation::text, false, NULL
+		UNION ALL
+		SELECT 4, 'gets row security and change capture', t.t::text, false, NULL
+		FROM phi.tree(protect_plan.relation) AS t (t)
+		UNION ALL
+		SELECT 5, 'is created as the redacted view', format('%I.%I', v.schema_name, v.view_name), false, NULL
+		FROM phi.view_name(protect_plan.relation, protect_plan.view) v
+		UNION ALL
+		SELECT 6, 'is not classified: the view will show NULL', format('%s.%I', protect_plan.relation, a.attname), false,
+			format('SELECT phi.classify(%L, %L, ''none'')', protect_plan.relation, a.attname)
+		FROM pg_attribute a
+		WHERE a.attrelid = protect_plan.relation AND a.attnum > 0 AND NOT a.attisdropped
+			AND a.attname <> ALL (phi.key_columns(protect_plan.relation) || subject || coalesce(labels, subject))
+			AND NOT EXISTS (SELECT FROM phi.column_policy c
+							WHERE c.relation = protect_plan.relation AND c.column_name = a.attname))
+	SELECT row_number() OVER (ORDER BY s.place), s.action, s.object, s.blocker, s.statement FROM steps s ORDER BY 1;
+END $$;
+REVOKE ALL ON FUNCTION phi.protect_plan(regclass, name, text, name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.protect_plan(regclass, name, text, name) IS
+	'What protect() would do, what stands in its way (blocker), and a statement that clears it';

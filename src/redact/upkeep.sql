@@ -1,0 +1,177 @@
+-------------------------------------------------------------------------------
+-- redact: what the hook on data definition commands does beside them (upkeep.c)
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION phi.tended_relations() RETURNS TABLE (relation oid, is_table boolean, name text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT t.t::oid, true, t.t::text FROM phi.table_policy p, phi.tree(p.relation) AS t (t)
+	UNION ALL
+	SELECT p.view::oid, false, p.view::text FROM phi.table_policy p WHERE p.view IS NOT NULL
+	UNION ALL
+	SELECT DISTINCT c.relation::oid, false, c.relation::text FROM phi.column_policy c
+	WHERE c.relation IS NOT NULL AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = c.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.tended_relations() FROM PUBLIC;
+COMMENT ON FUNCTION phi.tended_relations() IS
+	'Internal: protected tables with their partitions (is_table), their views, and tables with classified columns';
+
+CREATE FUNCTION phi.forget_dropped() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	gone integer[] := ARRAY(
+		SELECT c.column_id FROM phi.column_policy c WHERE c.relation IS NOT NULL AND NOT EXISTS (
+			SELECT FROM pg_attribute a WHERE a.attrelid = c.relation AND a.attname = c.column_name));
+	lost record;
+BEGIN
+	IF cardinality(gone) > 0 THEN
+		DELETE FROM phi.column_policy c WHERE c.column_id = ANY (gone) AND NOT c.sealed;
+		UPDATE phi.column_policy c SET relation = NULL WHERE c.column_id = ANY (gone);
+	END IF;
+	IF EXISTS (SELECT FROM phi.table_policy p WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = p.relation)) THEN
+		DELETE FROM phi.table_policy p WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = p.relation);
+	END IF;
+	IF EXISTS (SELECT FROM phi.table_policy p
+			   WHERE p.view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = p.view)) THEN
+		UPDATE phi.table_policy p SET view = NULL
+		WHERE p.view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = p.view);
+	END IF;
+	SELECT p.relation, k.name INTO lost
+	FROM phi.table_policy p, unnest(p.key_columns || p.subject_column || p.labels_column) AS k (name)
+	WHERE k.name IS NOT NULL AND NOT EXISTS (
+		SELECT FROM pg_attribute a WHERE a.attrelid = p.relation AND a.attname = k.name);
+	IF FOUND THEN
+		RAISE EXCEPTION 'cannot drop column "%" of protected table "%"', lost.name, lost.relation
+			USING ERRCODE = 'dependent_objects_still_exist',
+				DETAIL = 'It is the subject, a primary key or the label column.',
+				HINT = 'Call phi.unprotect() for the table first.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.forget_dropped() FROM PUBLIC;
+COMMENT ON FUNCTION phi.forget_dropped() IS
+	'Internal: takes dropped tables, columns and views out of the policy tables; ids of sealed columns stay known';
+
+CREATE FUNCTION phi.column_renamed(relation regclass, old_name name, new_name name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	view_now regclass;
+BEGIN
+	IF NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = column_renamed.relation)
+		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = column_renamed.relation) THEN
+		RETURN;
+	END IF;
+	UPDATE phi.column_policy c SET column_name = new_name
+	WHERE c.relation = column_renamed.relation AND c.column_name = old_name;
+	UPDATE phi.table_policy p SET
+		subject_column = CASE p.subject_column WHEN old_name THEN new_name ELSE p.subject_column END,
+		labels_column = CASE p.labels_column WHEN old_name THEN new_name ELSE p.labels_column END,
+		key_columns = array_replace(p.key_columns, old_name, new_name)
+	WHERE p.relation = column_renamed.relation;
+	SELECT p.view INTO view_now FROM phi.table_policy p JOIN pg_attribute a ON a.attrelid = p.view
+	WHERE p.relation = column_renamed.relation AND a.attname = old_name;
+	IF FOUND THEN
+		EXECUTE format('ALTER VIEW %s RENAME COLUMN %I TO %I', view_now, old_name, new_name);
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.column_renamed(regclass, name, name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.column_renamed(regclass, name, name) IS
+	'Internal: a column of a classified table was renamed: so are its policy and the column of the view';
+
+CREATE FUNCTION phi.columns_changed(relation regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	view_now regclass;
+	owner_now oid;
+BEGIN
+	PERFORM phi.forget_dropped();
+	UPDATE phi.column_policy c SET plain_type = format_type(a.atttypid, a.atttypmod)
+	FROM pg_attribute a
+	WHERE c.relation = columns_changed.relation AND NOT c.sealed AND a.attrelid = c.relation
+		AND a.attname = c.column_name AND c.plain_type <> format_type(a.atttypid, a.atttypmod);
+	SELECT v.oid, t.relowner INTO view_now, owner_now
+	FROM phi.table_policy p JOIN pg_class v ON v.oid = p.view JOIN pg_class t ON t.oid = p.relation
+	WHERE p.relation = columns_changed.relation;
+	IF FOUND THEN
+		view_now := phi.refresh_view(columns_changed.relation);
+		IF EXISTS (SELECT FROM pg_class v WHERE v.oid = view_now AND v.relowner <> owner_now) THEN
+			EXECUTE format('ALTER VIEW %s OWNER TO %I', view_now, pg_get_userbyid(owner_now));
+		END IF;
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.columns_changed(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.columns_changed(regclass) IS
+	'Internal: columns or owner of a protected table changed: so do its policy and its view';
+
+CREATE FUNCTION phi.guard_rows(relation regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	policy phi.table_policy;
+	predicate text;
+	member record;
+BEGIN
+	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = guard_rows.relation;
+	predicate := format('phi.row_access(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
+						coalesce(format(', %I', policy.labels_column), ''));
+	FOR member IN
+		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered
+		FROM phi.tree(policy.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
+		WHERE NOT EXISTS (SELECT FROM pg_policy y WHERE y.polrelid = c.oid AND y.polname = 'phi_access')
+	LOOP
+		EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
+					   member.name, predicate, predicate);
+		IF NOT member.filtered AND NOT EXISTS (
+			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN
+			EXECUTE format('CREATE POLICY phi_rows ON %s AS PERMISSIVE TO PUBLIC USING (true) WITH CHECK (true)', member.name);
+		END IF;
+		EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', member.name);
+		PERFORM phi.audit_attach(member.name);
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION phi.guard_rows(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.guard_rows(regclass) IS
+	'Internal: row security and change capture for a protected table and those of its partitions that have none yet';
+
+CREATE FUNCTION phi.require_sealed(relation regclass, member regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	policy phi.table_policy;
+	binding text;
+	test text;
+BEGIN
+	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = require_sealed.relation;
+	binding := phi.binding_arguments(policy.relation);
+	SELECT string_agg(format('phi.is_sealed_for(%I, %s, %s)', c.column_name, c.column_id, binding), ' AND ')
+	INTO test FROM phi.column_policy c WHERE c.relation = policy.relation AND c.sealed;
+	IF test IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM phi.run_as_owner(member, format('ALTER TABLE %s ADD CONSTRAINT "~phi_sealed" CHECK (%s)', member, test));
+	PERFORM phi.run_as_owner(member, format('ALTER TABLE %s DROP CONSTRAINT "~phi_sealed"', member));
+EXCEPTION WHEN check_violation THEN
+	RAISE EXCEPTION 'table "%" has values that are not sealed for their rows in table "%"', member, relation
+		USING ERRCODE = 'check_violation',
+			HINT = 'Insert its rows into the protected table instead of attaching it.';
+END $$;
+REVOKE ALL ON FUNCTION phi.require_sealed(regclass, regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_sealed(regclass, regclass) IS
+	'Internal: raises an error unless every value of a partition is sealed for its row of the protected table';
+
+CREATE FUNCTION phi.binding_arguments(relation regclass) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT format('%I, %s', p.subject_column, coalesce(quote_ident(p.labels_column), 'NULL::pg_catalog.text[]'))
+				|| coalesce((SELECT string_agg(format(', %I', k.name), '' ORDER BY k.place)
+							 FROM unnest(p.key_columns) WITH ORDINALITY AS k (name, place)), '')
+			FROM phi.table_policy p WHERE p.relation = binding_arguments.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.binding_arguments(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.binding_arguments(regclass) IS
+	'Internal: subject, labels and key columns, as the functions that seal and test values take them';

@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ * session.c
+ *		The identity of the session.
+ *
+ * The identity belongs to the login role: phi.enrollment is looked up by
+ * session_user, which SET ROLE and SECURITY DEFINER do not change.  Only the
+ * purpose comes from phi.context, and only while that was stated for this role
+ * and this enrollment: to unenroll binds at once, everywhere.
+ *
+ * The answer is kept until the role, the setting, the enrollment table (seen
+ * by relcache invalidation) or the extension changes.  It is read with a
+ * catalog snapshot, so that REPEATABLE READ sees an enrollment withdrawn.
+ * Locking: AccessShareLock on phi.enrollment while it is read.
+ *-------------------------------------------------------------------------
+ */
+#include "session/session.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "keyring/keyring.h"
+#include "miscadmin.h"
+#include "session/context.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+
+/* Columns of phi.enrollment, by position. */
+enum EnrollmentColumn
+{
+	EN_ROLE = 1, EN_ACTOR, EN_ROLES, EN_PURPOSES, EN_ORGANIZATION, EN_SERIAL, EN_ENROLLED_AT,
+	EN_LAST = EN_ENROLLED_AT
+};
+
+/* The answer, and whether it was completely read; all zero means not identified. */
+static SessionContext Session;
+static bool Loaded = false;
+
+/* Set by the relcache callback: what was read may have changed. */
+static bool Stale = false;
+
+/* What the answer was read under. */
+static Oid LoadedRole = InvalidOid;
+static uint64 LoadedContext = 0;
+static uint64 LoadedCatalog = 0;
+
+/* OID of phi.enrollment for the callback, which must not look it up. */
+static Oid EnrollmentTable = InvalidOid;
+
+/* Counts the answers that differ from the one before. */
+static uint64 Generation = 1;
+
+/* Relcache callback. */
+static void
+EnrollmentInvalidated(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == EnrollmentTable)
+		Stale = true;
+}
+
+/* Copy a text into a fixed name; longer ones were never let in by phi.enroll. */
+static void
+CopyName(char out[SESSION_NAME_SIZE], Datum value)
+{
+	char *name = TextDatumGetCString(value);
+
+	strlcpy(out, name, SESSION_NAME_SIZE);
+	pfree(name);
+}
+
+/* The workforce roles of an enrollment. */
+static void
+ReadRoles(SessionContext *session, Datum array)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	for (int i = 0; i < count && session->role_count < SESSION_MAX_ROLES; i++)
+		if (!nulls[i])
+			CopyName(session->roles[session->role_count++], elements[i]);
+}
+
+/* The allowed purposes of an enrollment; a single one needs no stating. */
+static void
+ReadPurposes(SessionContext *session, Datum array)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		text *code = nulls[i] ? NULL : DatumGetTextPP(elements[i]);
+		phi_purpose purpose = PHI_PURPOSE_NONE;
+
+		if (code)
+			purpose = phi_purpose_find(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+		if (purpose == PHI_PURPOSE_NONE)
+			continue;
+		session->allowed_purposes |= PurposeBit(purpose);
+		session->purpose = purpose;
+	}
+	session->purpose_stated = session->purpose != PHI_PURPOSE_NONE &&
+							  session->allowed_purposes == PurposeBit(session->purpose);
+	if (!session->purpose_stated)
+		session->purpose = PHI_PURPOSE_NONE;
+}
+
+/* One row of phi.enrollment. */
+static void
+ReadEnrollment(SessionContext *session, Relation rel, HeapTuple tuple)
+{
+	Datum values[EN_LAST];
+	bool nulls[EN_LAST];
+
+	if (RelationGetNumberOfAttributes(rel) != EN_LAST)
+		elog(ERROR, "unexpected shape of phi.enrollment");
+	heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+	session->identified = true;
+	session->serial = (uint64) DatumGetInt64(values[EN_SERIAL - 1]);
+	CopyName(session->actor, values[EN_ACTOR - 1]);
+	if (!nulls[EN_ORGANIZATION - 1])
+		CopyName(session->organization, values[EN_ORGANIZATION - 1]);
+	ReadRoles(session, values[EN_ROLES - 1]);
+	ReadPurposes(session, values[EN_PURPOSES - 1]);
+}
+
+/* Look the enrollment of role up. */
+static void
+LoadEnrollment(SessionContext *session, Oid role)
+{
+	Relation rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	EnrollmentTable = PhiRelation("enrollment");
+	rel = table_open(EnrollmentTable, AccessShareLock);
+	ScanKeyInit(&key, EN_ROLE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	scan = systable_beginscan(rel, PhiRelation("enrollment_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		ReadEnrollment(session, rel, tuple);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+bool
+SessionAllows(const SessionContext *session, phi_purpose purpose)
+{
+	for (phi_purpose allowed = 0; allowed < phi_purpose_count(); allowed++)
+		if ((session->allowed_purposes & PurposeBit(allowed)) && phi_purpose_is_a(purpose, allowed))
+			return true;
+	return false;
+}
+
+/* Take the stated purpose over, if it was stated for this role and enrollment. */
+static void
+ApplyStatedPurpose(SessionContext *session, Oid role)
+{
+	const ContextEntry *entry = ContextCurrent();
+
+	if (!session->identified || !entry || entry->role != role || entry->serial != session->serial ||
+		!SessionAllows(session, entry->purpose))
+		return;
+	session->purpose = entry->purpose;
+	session->purpose_stated = true;
+}
+
+/*
+ * Read the session anew, again if an invalidation came meanwhile.  An error
+ * leaves it unidentified and to be read at the next call.
+ */
+static void
+LoadSession(void)
+{
+	SessionContext fresh;
+
+	Loaded = false;
+	do
+	{
+		Stale = false;
+		LoadedRole = GetSessionUserId();
+		LoadedContext = SessionTick;
+		LoadedCatalog = CatalogGeneration();
+		memset(&fresh, 0, sizeof(fresh));
+		fresh.purpose = PHI_PURPOSE_NONE;
+		if (PhiPreloaded && ExtensionInstalled())
+			LoadEnrollment(&fresh, LoadedRole);
+		ApplyStatedPurpose(&fresh, LoadedRole);
+	} while (Stale || LoadedCatalog != CatalogGeneration());
+
+	if (memcmp(&fresh, &Session, sizeof(fresh)) != 0)
+	{
+		memcpy(&Session, &fresh, sizeof(fresh));
+		Generation++;
+	}
+	Loaded = true;
+}
+
+const SessionContext *
+SessionCurrent(void)
+{
+	static const SessionContext nobody = {.purpose = PHI_PURPOSE_NONE};
+
+	if (likely(Loaded && !Stale && LoadedRole == GetSessionUserId() &&
+			   LoadedContext == SessionTick && LoadedCatalog == CatalogGeneration()))
+		return &Session;
+	if (!IsTransactionState())
+		return &nobody;
+	LoadSession();
+	return &Session;
+}
+
+uint64
+SessionGeneration(void)
+{
+	(void) SessionCurrent();
+	return Generation;
+}
+
+int
+SessionReferences(uint64 *references)
+{
+	const SessionContext *session = SessionCurrent();
+	int count = 0;
+
+	if (!session->identified)
+		return 0;
+	references[count++] = ActorReference("actor", session->actor);
+	for (int i = 0; i < session->role_count; i++)
+		references[count++] = ActorReference("role", session->roles[i]);
+	if (session->organization[0] != '\0')
+		references[count++] = ActorReference("organization", session->organization);
+	return count;
+}
+
+void
+SessionInit(void)
+{
+	ContextInit();
+	CacheRegisterRelcacheCallback(EnrollmentInvalidated, (Datum) 0);
+}

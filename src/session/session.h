@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ * session.h
+ *		Who is asking, in which workforce roles, for which purpose.
+ *
+ * The answer comes from the context setting (context.c) or, without a login,
+ * from the enrollment of session_user (session.c).
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_SESSION_H
+#define PHI_SESSION_H
+
+#include "platform/platform.h"
+
+#include "core/codes.h"
+
+#define SESSION_MAX_ROLES 16
+#define SESSION_NAME_SIZE 128 /* bytes, with the terminator */
+
+typedef struct SessionContext
+{
+	bool identified; /* verified and unexpired; all below is empty otherwise */
+	bool purpose_stated;
+	phi_purpose purpose;	   /* PHI_PURPOSE_NONE unless stated */
+	uint64 allowed_purposes;   /* bit per purpose row; an allowed purpose allows what is below it */
+	int role_count;
+	char roles[SESSION_MAX_ROLES][SESSION_NAME_SIZE];
+	char actor[SESSION_NAME_SIZE];
+	char organization[SESSION_NAME_SIZE]; /* empty when not known */
+	uint64 serial; /* of the login or enrollment */
+} SessionContext;
+
+/* Never NULL; valid until the next call.  Reads no table unless something changed. */
+extern const SessionContext *SessionCurrent(void);
+
+/* Changes whenever SessionCurrent() may answer differently. */
+extern uint64 SessionGeneration(void);
+
+/*
+ * Moves with every change of the context setting: for the row predicate, which
+ * cannot afford a call a row.  Together with session_user and the relcache
+ * invalidations it covers what SessionGeneration() does.
+ */
+extern uint64 SessionTick;
+
+/* The references the session stands for (actor, roles, organization); at most SESSION_MAX_ROLES + 2. */
+extern int SessionReferences(uint64 *references);
+
+extern void SessionInit(void); /* from _PG_init: the context setting */
+
+#endif /* PHI_SESSION_H */

@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ * convert.c
+ *		Converting the columns of a table in place, for phi.protect and
+ *		phi.unprotect, and checking where values are sealed for.
+ *
+ * seal_in_place and open_in_place run inside ALTER TABLE ... USING as the
+ * table's owner.  They work only while phi.run_as_owner is at work, which no
+ * role can call: an owner cannot use them to open anything.
+ *-------------------------------------------------------------------------
+ */
+#include "types/sealing.h"
+
+#include "consent/consent.h"
+#include "fmgr.h"
+#include "keyring/keyring.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(phi_seal_in_place);
+PG_FUNCTION_INFO_V1(phi_open_in_place);
+PG_FUNCTION_INFO_V1(phi_is_sealed_for);
+
+/* Raise unless our own maintenance runs. */
+static void
+RequireMaintenance(void)
+{
+	RequirePreload();
+	if (!OwnerCommandInProgress())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for in-place conversion"),
+						errhint("Use phi.protect or phi.unprotect.")));
+}
+
+/* Type of the first argument by the function's signature, as an inner type. */
+static InnerType
+SignatureInner(FmgrInfo *flinfo, bool encrypted)
+{
+	InnerType *cached = flinfo->fn_extra;
+
+	if (unlikely(!cached))
+	{
+		Oid *arguments;
+		int count;
+
+		cached = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(InnerType));
+		(void) get_func_signature(flinfo->fn_oid, &arguments, &count);
+		*cached = encrypted ? InnerOfEncrypted(arguments[0]) : InnerOfPlain(arguments[0]);
+		flinfo->fn_extra = cached;
+	}
+	return *cached;
+}
+
+/* The place that arguments 1.. name: column_id, subject, labels, key columns. */
+static void
+TargetArguments(FunctionCallInfo fcinfo, SealTarget *target)
+{
+	const ProtectedColumn *column;
+	StringInfoData keys;
+
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("a row with a classified value needs a subject"),
+						errhint("Fill the subject column first.")));
+	column = RegistryColumn((uint16) PG_GETARG_INT32(1));
+	if (!column)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column id is not registered")));
+	initStringInfo(&keys);
+	KeyArguments(fcinfo, 4, &keys);
+	target->column_id = column->column_id;
+	target->column_uuid = column->uuid;
+	target->label_set = LabelSetId(PG_GETARG_DATUM(3), PG_ARGISNULL(3));
+	target->subject_token =
+		SubjectToken(PG_GETARG_DATUM(2), get_fn_expr_argtype(fcinfo->flinfo, 2));
+	target->row_token = TargetRowToken(column->uuid, &keys);
+	pfree(keys.data);
+}
+
+/*
+ * phi.seal_in_place(plain, column_id, subject, labels [, key...]): the value
+ * sealed for that place; NULL for NULL.
+ */
+Datum
+phi_seal_in_place(PG_FUNCTION_ARGS)
+{
+	SealTarget target;
+
+	RequireMaintenance();
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	TargetArguments(fcinfo, &target);
+	PG_RETURN_POINTER(SealValue(SignatureInner(fcinfo->flinfo, false), PG_GETARG_DATUM(0), &target));
+}
+
+/*
+ * phi.open_in_place(value): the plain value, for phi.unprotect.
+ */
+Datum
+phi_open_in_place(PG_FUNCTION_ARGS)
+{
+	phi_header header;
+
+	RequireMaintenance();
+	ReadHeader(PG_GETARG_DATUM(0), &header);
+	PG_RETURN_DATUM(
+		OpenValue(SignatureInner(fcinfo->flinfo, true), PG_GETARG_DATUM(0), &header));
+}
+
+/*
+ * phi.is_sealed_for(value, column_id, subject, labels [, key...]): is the
+ * value sealed for that place?  True for NULL.
+ */
+Datum
+phi_is_sealed_for(PG_FUNCTION_ARGS)
+{
+	SealTarget target;
+	phi_header header;
+
+	RequireMaintenance();
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(true);
+	TargetArguments(fcinfo, &target);
+	ReadHeader(PG_GETARG_DATUM(0), &header);
+	PG_RETURN_BOOL(SealedFor(&header, &target));
+}

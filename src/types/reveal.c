@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ * reveal.c
+ *		The one door out: phi.reveal() opens a value for a user, after the
+ *		decision, in the form that the session may see.
+ *
+ * Nothing else in the extension returns a plain value to a query.  It gives
+ * NULL when nothing may be shown, for an unbound value (it belongs to nobody
+ * yet) and in a security-restricted operation (ANALYZE of an expression would
+ * store it).  It is refused in triggers: a table owner's trigger runs in the
+ * session of whoever touches the table.  Rules are refused by the planner hook.
+ *-------------------------------------------------------------------------
+ */
+#include "types/sealing.h"
+
+#include "access/xact.h"
+#include "audit/audit.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "consent/consent.h"
+#include "fmgr.h"
+#include "keyring/keyring.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(phi_reveal);
+
+/* What a call site remembers. */
+typedef struct RevealState
+{
+	InnerType inner;
+	StringInfoData keys;
+} RevealState;
+
+/* The state of this call site. */
+static RevealState *
+CallState(FunctionCallInfo fcinfo)
+{
+	RevealState *state = fcinfo->flinfo->fn_extra;
+	MemoryContext old;
+	Oid *arguments;
+	int count;
+
+	if (likely(state))
+		return state;
+	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	state = palloc(sizeof(RevealState));
+	(void) get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &count);
+	state->inner = InnerOfEncrypted(arguments[0]);
+	initStringInfo(&state->keys);
+	MemoryContextSwitchTo(old);
+	fcinfo->flinfo->fn_extra = state;
+	return state;
+}
+
+/* Raise where no value may be revealed at all. */
+static void
+RefuseInTrigger(void)
+{
+	if (DatumGetInt32(pg_trigger_depth(NULL)) > 0)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("phi.reveal cannot be used in a trigger"),
+						errhint("A trigger sees sealed values; reveal them in the query instead.")));
+}
+
+/* Raise when the value was sealed for another row than the one it was read from. */
+static void
+CheckRow(FunctionCallInfo fcinfo, RevealState *state, const phi_header *header,
+		 const ProtectedColumn *column)
+{
+	if (PG_NARGS() == 1)
+		return;
+	resetStringInfo(&state->keys);
+	KeyArguments(fcinfo, 1, &state->keys);
+	if (header->row_token == TargetRowToken(column->uuid, &state->keys))
+		return;
+	ereport(LOG, (errmsg("phi_guard: a value of column \"%s\" of relation \"%s\" was found in a row "
+						 "that it was not sealed for",
+						 NameStr(column->name), NameStr(column->relation_name)),
+				  errhidestmt(true), errhidecontext(true)));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("value in column \"%s\" of relation \"%s\" was not sealed for this row",
+						   NameStr(column->name), NameStr(column->relation_name)),
+					errhint("The value was moved; restore it from the row it belongs to.")));
+}
+
+/* Today as days since 2000-01-01, in UTC. */
+static int32
+Today(void)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	return (int32) (now / USECS_PER_DAY - (now % USECS_PER_DAY < 0 ? 1 : 0));
+}
+
+/* A form of UTF-8 text. */
+static Datum
+TextForm(phi_kind kind, phi_form form, phi_bytes plain, bool *isnull)
+{
+	phi_buffer out;
+	Datum result = (Datum) 0;
+
+	out.capacity = add_size(mul_size(4, plain.size), 16);
+	out.data = palloc_extended(out.capacity, MCXT_ALLOC_HUGE);
+	out.size = 0;
+	CheckStatus(phi_form_text(kind, form, plain, &out, isnull), "redact a value");
+	if (!*isnull)
+		result = InnerFromBytes(INNER_TEXT, out.data, out.size);
+	SecretWipe(out.data, out.size);
+	pfree(out.data);
+	return result;
+}
+
+/* A form of a number: whole numbers by kind; anything else shows only where the kind is no identifier. */
+static Datum
+NumberForm(phi_kind kind, phi_form form, Datum number, bool *isnull)
+{
+	char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	char *end;
+	long long whole;
+	int64 shown;
+
+	errno = 0;
+	whole = strtoll(digits, &end, 10);
+	if (errno != 0 || end == digits || (*end != '\0' && *end != '.'))
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	phi_form_integer(kind, form, whole, &shown, isnull);
+	return *isnull ? (Datum) 0 : NumericGetDatum(int64_to_numeric(shown));
+}
+
+/* Transform opened bytes to the form. */
+static Datum
+ShowForm(InnerType inner, phi_kind kind, phi_form form, uint8 *bytes, Size size, bool *isnull)
+{
+	Datum plain;
+	int32 date;
+	int64 time;
+
+	*isnull = false;
+	if (form == PHI_FORM_FULL)
+		return InnerFromBytes(inner, bytes, size);
+	switch (inner)
+	{
+		case INNER_TEXT:
+			return TextForm(kind, form, phi_bytes_of(bytes, size), isnull);
+		case INNER_DATE:
+			plain = InnerFromBytes(inner, bytes, size);
+			phi_form_date(kind, form, DatumGetDateADT(plain), Today(), &date, isnull);
+			return DateADTGetDatum(date);
+		case INNER_TIMESTAMPTZ:
+			/* Cut in the session's zone, where the result will be read. */
+			plain = DirectFunctionCall1(timestamptz_timestamp, InnerFromBytes(inner, bytes, size));
+			phi_form_time(kind, form, DatumGetTimestamp(plain), Today(), &time, isnull);
+			return *isnull ? (Datum) 0
+						   : DirectFunctionCall1(timestamp_timestamptz, TimestampGetDatum(time));
+		default:
+			break;
+	}
+	if (phi_form_opaque_shows(kind, form))
+		return InnerFromBytes(inner, bytes, size);
+	if (inner == INNER_NUMERIC)
+		return NumberForm(kind, form, InnerFromBytes(inner, bytes, size), isnull);
+	*isnull = true;
+	return (Datum) 0;
+}
+
+/*
+ * The form that the session may see of a value under this header; none when
+ * the decision is no.
+ */
+static phi_form
+PermittedForm(const phi_header *header, const ProtectedColumn *column)
+{
+	phi_form form = SessionForm(column->kind);
+
+	if (form == PHI_FORM_NONE ||
+		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
+			 .permit)
+		return PHI_FORM_NONE;
+	return form;
+}
+
+/*
+ * phi.reveal(value [, key...]): the plain value in the most detailed form that
+ * the session may see, or NULL.
+ *
+ * value: one of the encrypted types; key...: the primary key of the row that
+ * the value was read from, which is then checked.  Raises DATA_CORRUPTED when
+ * the value does not open or was sealed for another row,
+ * INSUFFICIENT_PRIVILEGE in a trigger, OBJECT_NOT_IN_PREREQUISITE_STATE
+ * without a key or preloading.
+ */
+Datum
+phi_reveal(PG_FUNCTION_ARGS)
+{
+	RevealState *state;
+	const ProtectedColumn *column;
+	phi_header header;
+	phi_form form;
+	uint8 *bytes;
+	Size size;
+	Datum shown;
+	bool isnull;
+
+	RequirePreload();
+	RefuseInTrigger();
+	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation())
+		PG_RETURN_NULL();
+	state = CallState(fcinfo);
+	ReadHeader(PG_GETARG_DATUM(0), &header);
+	if (!header.bound)
+		PG_RETURN_NULL();
+	column = RegistryColumn(header.column_id);
+	if (!column)
+		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	form = PermittedForm(&header, column);
+	if (form == PHI_FORM_NONE)
+		PG_RETURN_NULL();
+	CheckRow(fcinfo, state, &header, column);
+
+	DisclosureNote(column->relation, NameStr(column->relation_name), header.subject_token);
+	bytes = OpenBytes(PG_GETARG_DATUM(0), &header, &size);
+	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(shown);
+}

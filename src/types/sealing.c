@@ -1,0 +1,191 @@
+/*-------------------------------------------------------------------------
+ * sealing.c
+ *		Sealing and opening stored values.
+ *
+ * A stored value is a varlena whose data is one envelope.  Plain bytes live
+ * only in the memory context of the caller's row.
+ *-------------------------------------------------------------------------
+ */
+#include "types/sealing.h"
+
+#include "access/detoast.h"
+#include "fmgr.h"
+#include "keyring/keyring.h"
+#include "utils/memutils.h"
+
+/*
+ * The largest plaintext: its text form, base64url with prefix and terminator,
+ * must fit in one allocation, so that output never fails.
+ */
+#define MAX_PLAIN ((Size) (MaxAllocSize / 4 * 3 - 256))
+
+/*
+ * Parse the header of a stored value.
+ */
+void
+ReadHeader(Datum value, phi_header *header)
+{
+	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
+	struct varlena *front = stored;
+	Size total = toast_raw_datum_size(value) - VARHDRSZ;
+
+	if (VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored))
+		front = PG_DETOAST_DATUM_SLICE(value, 0, PHI_HEADER_MAX);
+	CheckStatus(phi_header_parse(phi_bytes_of(VARDATA_ANY(front),
+											  Min(VARSIZE_ANY_EXHDR(front), PHI_HEADER_MAX)),
+								 total, header),
+				"read a sealed value");
+	if (front != stored)
+		pfree(front);
+}
+
+bool
+SealedFor(const phi_header *header, const SealTarget *target)
+{
+	return header->bound && header->column_id == target->column_id &&
+		   header->subject_token == target->subject_token &&
+		   header->row_token == target->row_token && header->label_set == target->label_set;
+}
+
+/* The header of a new value. */
+static void
+FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target)
+{
+	memset(header, 0, sizeof(*header));
+	header->dek_id = dek_id;
+	if (!target)
+		return;
+	header->bound = true;
+	header->column_id = target->column_id;
+	header->label_set = target->label_set;
+	header->subject_token = target->subject_token;
+	header->row_token = target->row_token;
+}
+
+/*
+ * Seal plain bytes under the current data key.
+ */
+struct varlena *
+SealBytes(phi_bytes plain, const SealTarget *target)
+{
+	phi_data_key *key = KeyringCurrentKey();
+	uint8 nonce[PHI_XAES_NONCE_SIZE];
+	Size nonce_size = target ? PHI_NONCE_TAIL_SIZE : PHI_XAES_NONCE_SIZE;
+	phi_header header;
+	phi_buffer out;
+	struct varlena *sealed;
+
+	if (plain.size > MAX_PLAIN)
+	{
+		HideValueContext();
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("value is too large to be sealed"),
+						errdetail("A sealed value holds at most %zu bytes.", MAX_PLAIN),
+						errhidestmt(true)));
+	}
+	FillHeader(&header, key->id, target);
+	out.capacity = phi_envelope_size(&header, plain.size);
+	sealed = palloc(out.capacity + VARHDRSZ);
+	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);
+	out.data = (uint8 *) VARDATA(sealed);
+	out.size = 0;
+	RandomBytes(nonce, nonce_size);
+	CheckStatus(phi_envelope_seal(key, &header, target ? target->column_uuid : NULL, nonce,
+								  nonce_size, plain, &out),
+				"seal a value");
+	return sealed;
+}
+
+struct varlena *
+SealValue(InnerType inner, Datum plain, const SealTarget *target)
+{
+	bool owned;
+	phi_bytes bytes = InnerToBytes(inner, plain, &owned);
+	struct varlena *sealed = SealBytes(bytes, target);
+
+	if (owned)
+		SecretWipe((void *) bytes.data, bytes.size);
+	return sealed;
+}
+
+/* The uuid in the AAD of a bound value; raises for a column that was never given. */
+static const uint8 *
+HeaderColumnUuid(const phi_header *header)
+{
+	const ProtectedColumn *column;
+
+	if (!header->bound)
+		return NULL;
+	column = RegistryColumn(header->column_id);
+	if (!column)
+		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	return column->uuid;
+}
+
+/*
+ * Open a stored value.
+ */
+uint8 *
+OpenBytes(Datum value, const phi_header *header, Size *size)
+{
+	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
+	phi_bytes envelope = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	const uint8 *column_uuid = HeaderColumnUuid(header);
+	phi_buffer out;
+
+	out.capacity = phi_envelope_plain_size(header, envelope.size);
+	out.data = palloc(out.capacity + 1);
+	out.size = 0;
+	CheckStatus(phi_envelope_open(KeyringKey(header->dek_id), envelope, column_uuid, &out),
+				"open a sealed value");
+	if ((Pointer) stored != DatumGetPointer(value))
+		pfree(stored);
+	*size = out.size;
+	return out.data;
+}
+
+Datum
+OpenValue(InnerType inner, Datum value, const phi_header *header)
+{
+	Size size;
+	uint8 *bytes = OpenBytes(value, header, &size);
+	Datum plain = InnerFromBytes(inner, bytes, size);
+
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	return plain;
+}
+
+struct varlena *
+RebindValue(Datum value, const phi_header *header, const SealTarget *target)
+{
+	Size size;
+	uint8 *bytes = OpenBytes(value, header, &size);
+	struct varlena *sealed = SealBytes(phi_bytes_of(bytes, size), target);
+
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	return sealed;
+}
+
+uint64
+TargetRowToken(const uint8 *column_uuid, const StringInfoData *key_texts)
+{
+	return key_texts->len == 0 ? 0 : RowToken(column_uuid, key_texts->data, key_texts->len);
+}
+
+void
+KeyArguments(FunctionCallInfo fcinfo, int first, StringInfo key_texts)
+{
+	if (get_fn_expr_variadic(fcinfo->flinfo))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the primary key cannot be given as a VARIADIC array"),
+						errhint("Give the key columns one by one.")));
+	for (int i = first; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("a primary key column cannot be null")));
+		KeyTextAppendCounted(key_texts, PG_GETARG_DATUM(i), get_fn_expr_argtype(fcinfo->flinfo, i));
+	}
+}

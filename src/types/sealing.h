@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ * sealing.h
+ *		Sealing and opening stored values: the backend's side of the envelope.
+ *
+ * Opening here is no disclosure: only reveal.c hands a plain value to a user,
+ * after the decision.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_SEALING_H
+#define PHI_SEALING_H
+
+#include "platform/platform.h"
+#include "platform/registry.h"
+
+#include "core/envelope.h"
+#include "types/inner.h"
+
+/* The place a value is sealed for. */
+typedef struct SealTarget
+{
+	uint16 column_id;
+	const uint8 *column_uuid;
+	uint16 label_set;
+	uint64 subject_token;
+	uint64 row_token; /* 0 without a primary key */
+} SealTarget;
+
+/* Parse the header of a stored value without fetching all of it; raises when malformed. */
+extern void ReadHeader(Datum value, phi_header *header);
+
+/* Is the value sealed for exactly this place? */
+extern bool SealedFor(const phi_header *header, const SealTarget *target);
+
+/* Seal plain bytes: unbound (target NULL) or for a place. */
+extern struct varlena *SealBytes(phi_bytes plain, const SealTarget *target);
+
+/* Seal a plain value of an inner type. */
+extern struct varlena *SealValue(InnerType inner, Datum plain, const SealTarget *target);
+
+/* Open: the plain bytes in new memory; raises, one message for every cause. */
+extern uint8 *OpenBytes(Datum value, const phi_header *header, Size *size);
+extern Datum OpenValue(InnerType inner, Datum value, const phi_header *header);
+
+/* Seal again for another place. */
+extern struct varlena *RebindValue(Datum value, const phi_header *header, const SealTarget *target);
+
+/* Row token of a column for counted key texts; 0 when there are none. */
+extern uint64 TargetRowToken(const uint8 *column_uuid, const StringInfoData *key_texts);
+
+/*
+ * Arguments from position first on as a primary key: appends their counted
+ * texts.  NULLs and a VARIADIC array are refused.
+ */
+extern void KeyArguments(FunctionCallInfo fcinfo, int first, StringInfo key_texts);
+
+#endif /* PHI_SEALING_H */

@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ * trigger.c
+ *		The sealing trigger: every classified value of a row is sealed for
+ *		that row before it is stored.
+ *
+ * The trigger recognizes by the header what is already in its place, so that
+ * self-updates, restores and re-fired triggers change nothing.  A value that
+ * is sealed for another place is sealed again only when it may be:
+ *	- the row itself moved (its key, subject or labels changed) and the value
+ *	  is the one this very column held, in its place, before;
+ *	- this statement sealed it from plaintext (INSERT ... ON CONFLICT DO
+ *	  UPDATE SET c = excluded.c with a generated key);
+ *	- the session may see it in full anyway.
+ * Everything else is refused: ciphertext moved between rows or columns must
+ * not open there.
+ *-------------------------------------------------------------------------
+ */
+#include "types/sealing.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "consent/consent.h"
+#include "keyring/keyring.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(phi_seal_row);
+
+#define RECENT_VALUES 256 /* at least the classified columns of one row */
+
+/* What the current command has sealed from plaintext: nonce tails, newest last. */
+typedef struct RecentSeals
+{
+	LocalTransactionId transaction;
+	CommandId command;
+	int next;
+	int count;
+	uint8 tails[RECENT_VALUES][PHI_NONCE_TAIL_SIZE];
+} RecentSeals;
+
+static RecentSeals Recent;
+
+/* The row that a call of the trigger is about. */
+typedef struct RowState
+{
+	const ProtectedRelation *relation;
+	TupleDesc descriptor;
+	uint64 subject_token;
+	uint16 label_set;
+	StringInfoData keys; /* counted key texts */
+} RowState;
+
+/* The nonce tail of a bound value that is not searchable: it ends the header. */
+static const uint8 *
+NonceTail(const struct varlena *sealed)
+{
+	return (const uint8 *) VARDATA_ANY(sealed) + PHI_HEADER_MAX - PHI_NONCE_TAIL_SIZE;
+}
+
+/* Remember a value that this command sealed from plaintext. */
+static void
+RememberSeal(const struct varlena *sealed)
+{
+	CommandId command = GetCurrentCommandId(false);
+
+	if (Recent.transaction != CurrentLocalTransaction() || Recent.command != command)
+		Recent.count = Recent.next = 0;
+	Recent.transaction = CurrentLocalTransaction();
+	Recent.command = command;
+	memcpy(Recent.tails[Recent.next], NonceTail(sealed), PHI_NONCE_TAIL_SIZE);
+	Recent.next = (Recent.next + 1) % RECENT_VALUES;
+	Recent.count = Min(Recent.count + 1, RECENT_VALUES);
+}
+
+/* Did this command seal the value from plaintext? */
+static bool
+SealedByThisCommand(Datum value)
+{
+	struct varlena *sealed = PG_DETOAST_DATUM_PACKED(value);
+
+	if (Recent.transaction != CurrentLocalTransaction() || Recent.command != GetCurrentCommandId(false))
+		return false;
+	for (int i = 0; i < Recent.count; i++)
+		if (memcmp(Recent.tails[i], NonceTail(sealed), PHI_NONCE_TAIL_SIZE) == 0)
+			return true;
+	return false;
+}
+
+/* Read subject, labels and key of a row. */
+static void
+ReadRow(RowState *row, const ProtectedRelation *relation, TupleDesc descriptor, HeapTuple tuple)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, relation->subject, descriptor, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("row of protected relation has no subject"),
+				 errhint("Give a value for column \"%s\".",
+						 NameStr(TupleDescAttr(descriptor, relation->subject - 1)->attname))));
+	row->relation = relation;
+	row->descriptor = descriptor;
+	row->subject_token = SubjectToken(value, relation->subject_type);
+	row->label_set = 0;
+	if (relation->labels != 0)
+	{
+		value = heap_getattr(tuple, relation->labels, descriptor, &isnull);
+		row->label_set = LabelSetId(value, isnull);
+	}
+	initStringInfo(&row->keys);
+	for (int i = 0; i < relation->key_count; i++)
+	{
+		value = heap_getattr(tuple, relation->keys[i], descriptor, &isnull);
+		if (isnull)
+			ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+							errmsg("row of protected relation has no primary key")));
+		KeyTextAppendCounted(&row->keys, value, relation->key_types[i]);
+	}
+}
+
+/* The place of a column in a row. */
+static void
+ColumnTarget(SealTarget *target, const RowState *row, const ProtectedColumn *column)
+{
+	target->column_id = column->column_id;
+	target->column_uuid = column->uuid;
+	target->label_set = row->label_set;
+	target->subject_token = row->subject_token;
+	target->row_token = TargetRowToken(column->uuid, &row->keys);
+}
+
+/* Was the value the one that this column rightly held in the old version of the row? */
+static bool
+HeldBefore(Datum value, const ProtectedRelation *relation, const ProtectedColumn *column,
+		   TupleDesc descriptor, HeapTuple old)
+{
+	struct varlena *now = PG_DETOAST_DATUM_PACKED(value);
+	struct varlena *before;
+	RowState row;
+	SealTarget target;
+	phi_header header;
+	bool isnull;
+	Datum old_value = heap_getattr(old, column->attnum, descriptor, &isnull);
+
+	if (isnull)
+		return false;
+	before = PG_DETOAST_DATUM_PACKED(old_value);
+	if (VARSIZE_ANY_EXHDR(before) != VARSIZE_ANY_EXHDR(now) ||
+		memcmp(VARDATA_ANY(before), VARDATA_ANY(now), VARSIZE_ANY_EXHDR(now)) != 0)
+		return false;
+	ReadRow(&row, relation, descriptor, old);
+	ColumnTarget(&target, &row, column);
+	ReadHeader(old_value, &header);
+	return SealedFor(&header, &target);
+}
+
+/* May the session see in full what is sealed under this header? */
+static bool
+MayRevealFully(const phi_header *header)
+{
+	const ProtectedColumn *column = RegistryColumn(header->column_id);
+
+	return column && SessionForm(column->kind) == PHI_FORM_FULL &&
+		   DecideAccess(header->subject_token, header->label_set,
+						UINT64CONST(1) << column->kind)
+			   .permit;
+}
+
+/* Raise: the value belongs elsewhere. */
+static void
+RefuseForeign(const RowState *row, const ProtectedColumn *column)
+{
+	HideValueContext();
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("value for column \"%s\" of relation \"%s\" is sealed for another row or column",
+					NameStr(column->name), NameStr(column->relation_name)),
+			 errhint("Write the plain value, or be allowed to see the value in full.")));
+}
+
+/* The value as it is to be stored: itself when it is in its place. */
+static Datum
+SealColumn(const RowState *row, const ProtectedColumn *column, Datum value, HeapTuple old)
+{
+	SealTarget target;
+	phi_header header;
+
+	ColumnTarget(&target, row, column);
+	ReadHeader(value, &header);
+	if (SealedFor(&header, &target))
+		return value;
+	if (!header.bound)
+	{
+		struct varlena *sealed = RebindValue(value, &header, &target);
+
+		RememberSeal(sealed);
+		return PointerGetDatum(sealed);
+	}
+	/* Only the labels differ: they follow the row. */
+	if (header.column_id == target.column_id && header.subject_token == target.subject_token &&
+		header.row_token == target.row_token && target.row_token != 0)
+		return PointerGetDatum(RebindValue(value, &header, &target));
+	if ((old && HeldBefore(value, row->relation, column, row->descriptor, old)) ||
+		SealedByThisCommand(value) || MayRevealFully(&header))
+		return PointerGetDatum(RebindValue(value, &header, &target));
+	RefuseForeign(row, column);
+	return (Datum) 0; /* not reached */
+}
+
+/* Raise unless called as a BEFORE ROW INSERT OR UPDATE trigger of a protected relation. */
+static const ProtectedRelation *
+CheckCall(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	const ProtectedRelation *relation;
+
+	RequirePreload();
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("phi.seal_row must be a BEFORE INSERT OR UPDATE row trigger")));
+	relation = RegistryRelation(RelationGetRelid(trigger->tg_relation));
+	if (!relation)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("relation \"%s\" has the sealing trigger but is not protected",
+							   RelationGetRelationName(trigger->tg_relation)),
+						errhint("Restore the policy tables of the extension, or drop the trigger.")));
+	return relation;
+}
+
+/*
+ * phi.seal_row(): the sealing trigger.
+ */
+Datum
+phi_seal_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	const ProtectedRelation *relation = CheckCall(fcinfo);
+	bool update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	HeapTuple tuple = update ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+	int *columns = palloc(sizeof(int) * (relation->column_count + 1));
+	Datum *values = palloc(sizeof(Datum) * (relation->column_count + 1));
+	bool *nulls = palloc0(sizeof(bool) * (relation->column_count + 1));
+	int changed = 0;
+	RowState row;
+
+	ReadRow(&row, relation, descriptor, tuple);
+	for (int i = 0; i < relation->column_count; i++)
+	{
+		const ProtectedColumn *column = &relation->columns[i];
+		bool isnull;
+		Datum value = heap_getattr(tuple, column->attnum, descriptor, &isnull);
+		Datum stored;
+
+		if (isnull)
+			continue;
+		stored = SealColumn(&row, column, value, update ? trigger->tg_trigtuple : NULL);
+		if (stored == value)
+			continue;
+		columns[changed] = column->attnum;
+		values[changed] = stored;
+		changed++;
+	}
+	if (changed > 0)
+		tuple = heap_modify_tuple_by_cols(tuple, descriptor, changed, columns, values, nulls);
+	PG_RETURN_POINTER(tuple);
+}

@@ -1,0 +1,61 @@
+# Unit tests, fuzz harnesses and the benchmark of src/core: no server, no PGXS.
+# Paths are relative to the project root.  Works alone, too:
+#
+#     make -f test/unit/unit.mk check-unit check-fuzz bench-core [CC=clang]
+#
+# PHI_SHARED names the folder of the shared data; tests that miss it are skipped.
+
+ifndef PHI_UNIT_MK
+PHI_UNIT_MK = 1
+
+CC ?= cc
+PHI_SHARED ?= ../shared/data
+
+UNIT_OUT = build/unit
+UNIT_CORE = $(wildcard src/core/*.c)
+UNIT_TESTS = $(wildcard test/unit/test_*.c)
+UNIT_HEADERS = $(wildcard src/core/*.h test/unit/*.h)
+UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_FLAGS = -std=c11 -O1 -g $(UNIT_SANITIZE) -Wall -Wextra -Werror -Isrc -Itest/unit
+UNIT_CORE_OBJECTS = $(UNIT_CORE:src/core/%.c=$(UNIT_OUT)/core/%.o)
+UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=$(UNIT_OUT)/%)
+
+.PHONY: check-unit bench-core
+
+# Every program runs, whatever the others say; the status is that of them all.
+check-unit: $(UNIT_PROGRAMS)
+	@failed=0; \
+	for program in $(UNIT_PROGRAMS); do \
+		echo "# $${program##*/}"; \
+		PHI_SHARED='$(PHI_SHARED)' PHI_VECTORS=test/vectors $$program || failed=1; \
+	done; \
+	exit $$failed
+
+$(UNIT_OUT)/core/%.o: src/core/%.c $(UNIT_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_FLAGS) -c $< -o $@
+
+$(UNIT_OUT)/%.o: test/unit/%.c $(UNIT_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_FLAGS) -c $< -o $@
+
+$(UNIT_OUT)/libcore.a: $(UNIT_CORE_OBJECTS) $(UNIT_OUT)/json.o
+	@rm -f $@
+	ar rcs $@ $^
+
+$(UNIT_PROGRAMS): $(UNIT_OUT)/%: $(UNIT_OUT)/%.o $(UNIT_OUT)/libcore.a
+	$(CC) $(UNIT_FLAGS) $^ -lcrypto -o $@
+
+# As the extension is built: optimized, without sanitizers.
+build/bench/bench_core: test/bench/bench_core.c $(UNIT_CORE) $(UNIT_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -Isrc $< $(UNIT_CORE) -lcrypto -o $@
+
+bench-core: build/bench/bench_core
+	@build/bench/bench_core
+
+.SECONDARY: $(UNIT_CORE_OBJECTS) $(UNIT_TESTS:test/unit/%.c=$(UNIT_OUT)/%.o)
+
+include test/fuzz/fuzz.mk
+
+endif
