@@ -10,17 +10,16 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text
 PLATFORM = errors shmem secmem random catalog owner registry keytext
 KEYRING = provider kek keyring
-SESSION = context session
-AUDIT = event change guard disclosure seal verify
-CONSENT = labels rules store verdict access planner
+SESSION = context identity session
+AUDIT = change disclosure event guard seal verify
+CONSENT = access explain labels planner rules store verdict
 TYPES = inner sealing types convert trigger reveal
-REDACT = upkeep
-PROTECT = protect
+REDACT = guards redact upkeep
 
 OBJS = src/phi_guard.o \
 	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
 	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) \
-	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
+	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o)
 
 # The encrypted types, made from one template, and the neighbors of their plain
 # types that may be assigned to them: plain type, storage; from, plain type.
@@ -32,7 +31,8 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql \
-	src/redact/redact.sql src/protect/protect.sql
+	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
+	src/protect/protect.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build

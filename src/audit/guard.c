@@ -12,7 +12,7 @@
  *
  * What pg_restore does to tables it has just made leaves no event: the log
  * counts as there from when phi_audit.event has triggers, and making a trigger
- * of ours or enabling one ALWAYS takes nothing away.
+ * of ours, enabling one ALWAYS or attaching an index takes nothing away.
  *-------------------------------------------------------------------------
  */
 #include "audit/log.h"
@@ -182,7 +182,8 @@ ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
 	{
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-		if (command->subtype != AT_EnableAlwaysTrig)
+		if (command->subtype != AT_EnableAlwaysTrig &&
+			!(command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX))
 			act->harmless = false;
 		switch (command->subtype)
 		{
@@ -394,9 +395,10 @@ ActOf(Node *statement)
 static bool
 LogArmed(void)
 {
-	const AuditLog *log = AuditLogFind();
+	Oid schema = get_namespace_oid(LOG_SCHEMA, true);
+	Oid event = OidIsValid(schema) ? get_relname_relid("event", schema) : InvalidOid;
 
-	return log != NULL && HasOurTrigger(log->event);
+	return OidIsValid(event) && HasOurTrigger(event);
 }
 
 /* Append a ddl event; false, and nothing changed, where the log cannot take it. */

@@ -250,7 +250,7 @@ typedef struct SealState
 } SealState;
 
 /* Raise because the tree is not what the last checkpoint says. */
-static void pg_attribute_noreturn()
+static void
 RefuseTree(const char *detail)
 {
 	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),

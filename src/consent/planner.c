@@ -11,7 +11,9 @@
  *
  * Two things go without: PostgreSQL's own constraint checks, and a role that
  * says SET row_security = off and either is a superuser or has BYPASSRLS and
- * the key_custodian duty (pg_dump does so; it reads sealed values).
+ * the key_custodian duty (pg_dump does so; it reads sealed values).  Whoever
+ * says it without the right gets an error, as with row security itself: a dump
+ * is complete or fails.
  *-------------------------------------------------------------------------
  */
 #include "platform/platform.h"
@@ -126,6 +128,11 @@ GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guar
 	if (query->commandType == CMD_INSERT && (int) index == query->resultRelation &&
 		query->onConflict == NULL)
 		return;
+	if (!row_security)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("query would be affected by the access policy of table \"%s\"",
+							   get_rel_name(rte->relid)),
+						errhint("Reading every sealed row takes BYPASSRLS and the key_custodian duty.")));
 	rte->securityQuals =
 		lappend(rte->securityQuals, MakePredicate(relation, index, guard));
 }

@@ -10,19 +10,6 @@ CREATE TABLE phi.duty_function
 );
 COMMENT ON TABLE phi.duty_function IS 'What each duty may execute';
 
-INSERT INTO phi.duty_function (duty, function)
-SELECT d.duty, p.oid::pg_catalog.regprocedure::text
-FROM (VALUES
-	('security_officer', '{classify,declassify,protect,protect_plan,unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,
-		install_default_rules,grant_duty,revoke_duty,redact,whoami}'::pg_catalog.name[]),
-	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami}'),
-	('key_custodian', '{load_sealed,read_sealed,key_status,reload_kek,whoami}'),
-	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{reveal,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
-	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
-	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
-		AND p.proname OPERATOR(pg_catalog.=) n.name;
-
 CREATE TABLE phi.duty_grant
 (
 	db_role regrole NOT NULL,
@@ -108,3 +95,16 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.revoke_duty(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a duty back';
+
+INSERT INTO phi.duty_function (duty, function)
+SELECT d.duty, p.oid::pg_catalog.regprocedure::text
+FROM (VALUES
+	('security_officer', '{classify,declassify,protect,protect_plan,unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,
+		install_default_rules,grant_duty,revoke_duty,redact,whoami}'::pg_catalog.name[]),
+	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami}'),
+	('key_custodian', '{load_sealed,read_sealed,key_status,reload_kek,whoami}'),
+	('auditor', '{audit_verify,audit_seal,whoami}'),
+	('application', '{reveal,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
+	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
+		AND p.proname OPERATOR(pg_catalog.=) n.name;

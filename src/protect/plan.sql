@@ -182,7 +182,6 @@ COMMENT ON FUNCTION phi.blockers(regclass, name, name, text) IS 'Internal: every
 CREATE FUNCTION phi.require_no_blocker(relation regclass, subject name, labels name, view text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	number bigint;
 	first record;
 BEGIN
 	SELECT b.*, count(*) OVER () AS number INTO first

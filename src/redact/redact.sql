@@ -82,7 +82,7 @@ BEGIN
 
 	RETURN QUERY
 	SELECT row_number() OVER (ORDER BY a.attnum), a.attname,
-		CASE WHEN s.sealed THEN coalesce(to_regtype(s.cast_to), s.inner_type)::oid ELSE a.atttypid END,
+		CASE WHEN s.sealed THEN it.oid ELSE a.atttypid END,
 		CASE WHEN s.sealed THEN -1 ELSE a.atttypmod END,
 		CASE WHEN s.sealed THEN it.typcollation ELSE a.attcollation END,
 		NOT s.sealed AND NOT s.plain,
@@ -95,10 +95,10 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT coalesce(c.sealed, false) AS sealed,
 			coalesce(c.kind = 'none' OR a.attname IN (policy.subject_column, policy.labels_column), false)
 				OR a.attname = ANY (policy.key_columns) AS plain,
-			to_regtype('pg_catalog.' || substr(t.typname::text, length('encrypted_') + 1)) AS inner_type,
 			CASE WHEN c.plain_type IN ('smallint', 'integer', 'bigint', 'real', 'double precision', 'json')
 				THEN c.plain_type END AS cast_to) s
-		LEFT JOIN pg_type it ON it.oid = coalesce(to_regtype(s.cast_to), s.inner_type)
+		LEFT JOIN pg_type it ON it.oid = CASE WHEN s.sealed THEN coalesce(to_regtype(s.cast_to),
+			to_regtype('pg_catalog.' || substr(t.typname::text, length('encrypted_') + 1))) END
 	WHERE a.attrelid = view_columns.relation AND a.attnum > 0 AND NOT a.attisdropped
 	ORDER BY a.attnum;
 END $$;

@@ -117,7 +117,7 @@ DECLARE
 BEGIN
 	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = guard_rows.relation;
 	predicate := format('phi.row_access(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
-						coalesce(format(', %I', policy.labels_column), ''));
+						coalesce(', ' || quote_ident(policy.labels_column), ''));
 	FOR member IN
 		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered
 		FROM phi.tree(policy.relation) AS t (t) JOIN pg_class c ON c.oid = t.t

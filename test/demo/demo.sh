@@ -94,7 +94,7 @@ for role in dr_house biller researcher nobody; do
 	one hospital "GRANT SELECT ON patient_redacted, condition_redacted TO $role" >/dev/null
 done
 one hospital "GRANT SELECT (id), UPDATE (address) ON patient TO dr_house" >/dev/null
-rows officer "SELECT table_name, columns, view_name FROM phi.protected_table ORDER BY 1" || true
+rows officer "SELECT relation, subject_column, view, encrypted_columns FROM phi.protected_table ORDER BY 1"
 
 say "What is stored, and what a dump holds: ciphertext."
 rows postgres "SET row_security = off; SELECT left(ssn::text, 40) || '...' AS ssn, left(born::text, 40) || '...' AS born FROM patient LIMIT 2"
@@ -123,7 +123,7 @@ patient=$(run_psql -qAt -d hospital -c "SET row_security = off; SELECT id FROM p
 rows privacy "SELECT phi.deny_consent('$patient', purpose => 'HRESCH')"
 check "patients the researcher sees now" "$((people - 1))" "$(one researcher "$count")"
 check "patients the clinician sees" "$people" "$(one dr_house "$count")"
-rows privacy "SELECT permit, reason, explanation FROM phi.explain_access('$patient')"
+rows researcher "SELECT permit, reason, explanation FROM phi.explain_access('$patient')"
 
 say "A correction by the clinician, through SQL; the change and who made it are in the audit log."
 one dr_house "UPDATE patient SET address = '221B Baker Street' WHERE id = '$patient'" >/dev/null

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ * guards.c
+ *		What commands may not do to a protected table.
+ *
+ * The owner of a table keeps every right over it but those that would take
+ * its protection away: row security and the phi_access policy, plain
+ * inheritance, rules, and the types of encrypted columns.  A superuser may
+ * do what a restore needs, and leaves an event of it.  The triggers are
+ * guarded by the audit log's own check (audit/guard.c).
+ *
+ * Dropping phi_rows only hides rows: it is the owner's, to put policies of
+ * its own in its place.
+ *-------------------------------------------------------------------------
+ */
+#include "redact/guards.h"
+
+#include "audit/audit.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+
+#define ACCESS_POLICY "phi_access"
+
+void
+RecordCommand(Oid relid, const char *detail)
+{
+	AuditEvent event = {0};
+	Oid schema = get_namespace_oid("phi_audit", true);
+
+	/* Where the log was dropped, as pg_restore --clean does, none is made. */
+	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid("event", schema)))
+		return;
+	event.action = "ddl";
+	event.outcome = "success";
+	event.relation = relid;
+	event.detail = detail;
+	AuditAppend(&event);
+}
+
+/* Refuse to all but superusers, who leave an event. */
+static void
+SuperuserOnly(Oid relid, const char *what)
+{
+	if (!superuser())
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied to %s of protected table \"%s\"", what, get_rel_name(relid)),
+			errhint("Only a superuser may do this, and it leaves an event."));
+	RecordCommand(relid, what);
+}
+
+/* Is it the subject, a key or the label column? */
+static bool
+IsKeyColumn(const ProtectedRelation *relation, AttrNumber attnum)
+{
+	int i;
+
+	if (attnum == relation->subject || (relation->labels != 0 && attnum == relation->labels))
+		return true;
+	for (i = 0; i < relation->key_count; i++)
+	{
+		if (attnum == relation->keys[i])
+			return true;
+	}
+	return false;
+}
+
+/* Is it encrypted? */
+static bool
+IsSealedColumn(const ProtectedRelation *relation, AttrNumber attnum)
+{
+	int i;
+
+	for (i = 0; i < relation->column_count; i++)
+	{
+		if (attnum == relation->columns[i].attnum)
+			return true;
+	}
+	return false;
+}
+
+/* Dropping a column or changing its type. */
+static void
+GuardColumn(const ProtectedRelation *relation, const char *name, bool drop)
+{
+	AttrNumber attnum = get_attnum(relation->relid, name);
+
+	if (attnum == InvalidAttrNumber)
+		return;
+	if (IsKeyColumn(relation, attnum))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot %s column \"%s\" of protected table \"%s\"",
+					   drop ? "drop" : "change the type of", name, get_rel_name(relation->relid)),
+				errdetail("Values are bound to the subject, the primary key and the labels."),
+				errhint("Call phi.unprotect() for the table first."));
+	if (!drop && IsSealedColumn(relation, attnum))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot change the type of encrypted column \"%s\" of table \"%s\"", name,
+					   get_rel_name(relation->relid)),
+				errhint("Call phi.unprotect() for the table first, and phi.protect() afterwards."));
+	RecordCommand(relation->relid,
+				  psprintf("%s %s", drop ? "drop column" : "change the type of column", name));
+}
+
+/* Refuse plain inheritance, in which neither policies nor sealing would reach the child. */
+static void
+RefuseInheritance(Oid relid)
+{
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("protected table \"%s\" cannot take part in inheritance", get_rel_name(relid)),
+			errhint("Use partitions."));
+}
+
+/* Is it a protected table itself, and not by its parent? */
+static bool
+IsProtectedRoot(Oid relid)
+{
+	const ProtectedRelation *relation = OidIsValid(relid) ? RegistryRelation(relid) : NULL;
+
+	return relation != NULL && relation->root == relid;
+}
+
+/* ATTACH PARTITION: of a table that is not protected by itself, nor foreign. */
+static void
+GuardAttach(const PartitionCmd *command, Oid relid, const ProtectedRelation *relation)
+{
+	Oid member = RangeVarGetRelid(command->name, NoLock, true);
+
+	if (IsProtectedRoot(member))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot attach protected table \"%s\" as a partition", get_rel_name(member)),
+				errhint("Call phi.unprotect() for it first."));
+	if (relation == NULL || !OidIsValid(member))
+		return;
+	if (get_rel_relkind(member) == RELKIND_FOREIGN_TABLE)
+		GuardChild(relid, true, true);
+	RecordCommand(relation->root, psprintf("attach partition %s", get_rel_name(member)));
+}
+
+void
+GuardAlterCommand(const AlterTableCmd *command, Oid relid, const ProtectedRelation *relation)
+{
+	if (command->subtype == AT_AttachPartition)
+		GuardAttach((const PartitionCmd *) command->def, relid, relation);
+	if (command->subtype == AT_AddInherit &&
+		(relation != NULL ||
+		 IsProtectedRoot(RangeVarGetRelid((const RangeVar *) command->def, NoLock, true))))
+		RefuseInheritance(relation != NULL
+							  ? relid
+							  : RangeVarGetRelid((const RangeVar *) command->def, NoLock, false));
+	if (relation == NULL)
+		return;
+	switch (command->subtype)
+	{
+		case AT_DisableRowSecurity:
+		case AT_NoForceRowSecurity:
+			SuperuserOnly(relid, "switch off row security");
+			break;
+		case AT_DropColumn:
+			GuardColumn(relation, command->name, true);
+			break;
+		case AT_AlterColumnType:
+			if (!OwnerCommandInProgress())
+				GuardColumn(relation, command->name, false);
+			break;
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			RecordCommand(relation->root,
+						  psprintf("detach partition %s",
+								   ((const PartitionCmd *) command->def)->name->relname));
+			break;
+		default:
+			break;
+	}
+}
+
+void
+GuardChild(Oid parent, bool partition, bool foreign)
+{
+	if (!OidIsValid(parent) || RegistryRelation(parent) == NULL)
+		return;
+	if (!partition)
+		RefuseInheritance(parent);
+	if (foreign)
+		ereport(
+			ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("protected table \"%s\" cannot have foreign partitions", get_rel_name(parent)));
+}
+
+void
+GuardPolicy(const RangeVar *table, const char *policy, const char *verb)
+{
+	Oid relid = RangeVarGetRelid(table, NoLock, true);
+
+	if (strcmp(policy, ACCESS_POLICY) == 0 && OidIsValid(relid) && RegistryRelation(relid) != NULL)
+		SuperuserOnly(relid, psprintf("%s policy %s", verb, ACCESS_POLICY));
+}
+
+void
+GuardRule(const RangeVar *table)
+{
+	Oid relid = RangeVarGetRelid(table, NoLock, true);
+
+	if (OidIsValid(relid) && RegistryRelation(relid) != NULL)
+		SuperuserOnly(relid, "create a rule");
+}

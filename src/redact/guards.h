@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ * guards.h
+ *		What commands may not do to a protected table (guards.c), as the hook
+ *		in upkeep.c asks it.
+ *
+ * Every function returns when the command may go on, and raises otherwise.
+ * The relations are locked by the caller.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_REDACT_GUARDS_H
+#define PHI_REDACT_GUARDS_H
+
+#include "platform/platform.h"
+#include "platform/registry.h"
+
+/* Leave a ddl event of a command on a protected table. */
+extern void RecordCommand(Oid relid, const char *detail);
+
+/* One subcommand of ALTER TABLE; relation is NULL where the table is not protected. */
+extern void GuardAlterCommand(const AlterTableCmd *command, Oid relid,
+							  const ProtectedRelation *relation);
+
+/* CREATE TABLE with a parent: plain inheritance and foreign partitions. */
+extern void GuardChild(Oid parent, bool partition, bool foreign);
+
+/* ALTER, RENAME or DROP of a policy, given its table. */
+extern void GuardPolicy(const RangeVar *table, const char *policy, const char *verb);
+
+/* CREATE RULE. */
+extern void GuardRule(const RangeVar *table);
+
+#endif /* PHI_REDACT_GUARDS_H */

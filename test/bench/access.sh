@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# access.sh: the row filter of a protected table beside none and beside a policy written by hand.  To
+# be sourced by bench.sh.
+#
+# 1 million patients, three directives each: a permission to clinicians to treat (of one patient in 50
+# a denial instead), a denial of research, a denial to somebody by name.  The policy by hand asks
+# EXISTS of a table with the same rules and an index by patient; all three tables hold the same plain
+# columns, and it gives the same count as ours, which is checked.
+#
+# The directives are written as a restored dump writes them: programs compiled by phi.grant_consent
+# and phi.deny_consent for one patient, beside the subject tokens that stand in the sealed values.
+# phi.grant_consent itself is timed on 10,000 patients.
+
+access_patients=$(scaled 1000000)
+access_times=$PHI_TMP/access.times
+access_log=$(cluster_log bench)
+access_seconds=${SECONDS_EACH:-4}
+
+make_database access
+run_psql -q -d access -v patients="$access_patients" >/dev/null <<'SQL'
+CREATE ROLE access_reader LOGIN;
+CREATE TABLE plain (id bigint PRIMARY KEY, name text, city text);
+INSERT INTO plain SELECT i, 'Patient ' || i, 'City ' || i % 1000 FROM generate_series(1, :patients) AS i;
+CREATE TABLE by_hand (LIKE plain INCLUDING ALL);
+INSERT INTO by_hand SELECT * FROM plain;
+CREATE TABLE patient (LIKE plain INCLUDING ALL);
+INSERT INTO patient SELECT * FROM plain;
+SELECT phi.classify('patient', 'name', 'name'), phi.classify('patient', 'city', 'none');
+SELECT phi.protect('patient', subject => 'id');
+SELECT phi.enroll('access_reader', 'Dr. A', '{clinician}', '{TREAT}');
+SELECT phi.grant_duty('access_reader', 'application');
+GRANT SELECT ON plain, by_hand, patient, patient_redacted TO access_reader;
+
+CREATE TABLE rule (patient bigint NOT NULL, decision text NOT NULL, purpose text, actor text);
+INSERT INTO rule SELECT i, CASE WHEN i % 50 = 0 THEN 'deny' ELSE 'permit' END, 'TREAT', 'role:clinician' FROM plain AS p (i)
+	UNION ALL SELECT i, 'deny', 'HRESCH', NULL FROM plain AS p (i)
+	UNION ALL SELECT i, 'deny', NULL, 'actor:Ex' FROM plain AS p (i);
+CREATE INDEX ON rule (patient);
+GRANT SELECT ON rule TO access_reader;
+ALTER TABLE by_hand ENABLE ROW LEVEL SECURITY;
+CREATE POLICY consent ON by_hand USING (EXISTS (
+	SELECT FROM rule r WHERE r.patient = by_hand.id AND r.decision = 'permit'
+		AND r.purpose = current_setting('app.purpose') AND r.actor = ANY (string_to_array(current_setting('app.actors'), ','))));
+ALTER ROLE access_reader SET app.purpose = 'TREAT';
+ALTER ROLE access_reader SET app.actors = 'actor:Dr. A,role:clinician';
+SQL
+
+# Tokens are bytes 9 to 16 of a sealed value (docs/format.md), behind the six of the prefix.
+access_begun=$(date +%s%N)
+run_psql -q -d access >/dev/null <<'SQL'
+SET row_security = off;
+BEGIN;
+SELECT phi.deny_consent(0, purpose => 'TREAT', workforce_role => 'clinician') AS denied,
+	phi.grant_consent(0, purpose => 'TREAT', workforce_role => 'clinician') AS granted,
+	phi.deny_consent(0, purpose => 'HRESCH') AS research, phi.deny_consent(0, actor => 'Ex') AS named \gset
+INSERT INTO phi.consent (subject_token, program, decision, subject, purposes, actors, created_by)
+SELECT ('x' || encode(substring(phi.encrypted_text_send(p.name) FROM 16 FOR 8), 'hex'))::bit(64)::bigint,
+	c.program, c.decision, p.id::text, c.purposes, c.actors, c.created_by
+FROM patient p JOIN phi.consent c ON c.subject = '0'
+	AND c.id IN (CASE WHEN p.id % 50 = 0 THEN :denied ELSE :granted END, :research, :named);
+COMMIT;
+VACUUM ANALYZE;
+CHECKPOINT;
+SQL
+remark "access: $((3 * access_patients)) directives written in $((($(date +%s%N) - access_begun) / 1000000)) ms, as by a restore"
+for table in patient by_hand; do
+	[ "$(value access_reader access "SELECT count(*) FROM $table")" = "$((access_patients - access_patients / 50))" ] ||
+		die "access: the clinician sees another number of rows of $table"
+done
+
+time_queries "$access_times" access_reader access "$rounds" \
+	none "SELECT count(*) FROM plain" \
+	ours "SELECT count(*) FROM patient" \
+	exists "SELECT count(*) FROM by_hand"
+figure "$access_times" access/full_scan_vs_none ours none ms '<= 1.5'
+figure "$access_times" access/full_scan_vs_exists ours exists ms '<= 0.25'
+for ((round = 1; round <= 3; round++)); do
+	time_first "$access_times" access_reader access first_none "SELECT count(*) FROM plain"
+	time_first "$access_times" access_reader access first_ours "SELECT count(*) FROM patient"
+	time_first "$access_times" access_reader access first_exists "SELECT count(*) FROM by_hand"
+done
+figure "$access_times" access/first_scan_vs_none first_ours first_none ms -
+figure "$access_times" access/first_scan_vs_exists first_ours first_exists ms -
+
+# A clinician's own patients, 500 of them all over the table; and any patient at all.
+point_read()
+{
+	local label=$1 table=$2 id=$3
+
+	printf '\\set n random(1, %s)\nSELECT city FROM %s WHERE id = %s;\n' \
+		"$([ "$id" = any ] && echo "$access_patients" || echo 500)" "$table" \
+		"$([ "$id" = any ] && echo ":n" || echo ":n * $((access_patients / 500))")" |
+		as_server tee "$PHI_TMP/point.sql" >/dev/null
+	time_clients "$access_times" access_reader access "$label" 1 "$access_seconds" "$PHI_TMP/point.sql"
+}
+
+for ((round = 1; round <= 5; round++)); do
+	point_read point_none plain own
+	point_read point_ours patient own
+	point_read point_exists by_hand own
+	point_read any_none plain any
+	point_read any_ours patient any
+done
+figure "$access_times" access/point_read_vs_none point_ours point_none tps '>= 0.625'
+figure "$access_times" access/point_read_vs_exists point_ours point_exists tps -
+figure "$access_times" access/point_read_any_patient any_ours any_none tps -
+
+# A page of the view: what the server's log says was disclosed.
+access_before=$(wc -l <"$access_log")
+value access_reader access "SELECT * FROM patient_redacted ORDER BY id LIMIT 20" >"$PHI_TMP/page"
+[ "$(wc -l <"$PHI_TMP/page")" -eq 20 ] || die "access: a page is not 20 rows"
+access_revealed=$(tail -n "+$((access_before + 1))" "$access_log" |
+	sed -n 's/.*phi_guard disclosure: .* subjects \([0-9]*\)$/\1/p' | awk '{ sum += $1 } END { print sum + 0 }')
+echo "access/page20_revealed | $access_revealed | 20 | $(awk -v n="$access_revealed" 'BEGIN { printf "%.2f", n / 20 }')" \
+	"| = 20 | $([ "$access_revealed" -eq 20 ] && echo holds || echo short)"
+for table in plain patient_redacted; do
+	echo "SELECT * FROM $table ORDER BY id LIMIT 20" | as_server tee "$PHI_TMP/page.$table.sql" >/dev/null
+done
+for ((round = 1; round <= 3; round++)); do
+	time_clients "$access_times" access_reader access page_none 1 "$access_seconds" "$PHI_TMP/page.plain.sql"
+	time_clients "$access_times" access_reader access page_ours 1 "$access_seconds" "$PHI_TMP/page.patient_redacted.sql"
+done
+figure "$access_times" access/page20 page_ours page_none tps -
+
+run_psql -q -d access -c "BEGIN" -c "\timing on" -c "\o /dev/null" \
+	-c "SELECT count(phi.grant_consent(i, purpose => 'HRESCH')) FROM generate_series(1, 10000) AS i" -c "ROLLBACK" |
+	awk '/^Time/ { n++; if (n == 1) printf "# access: phi.grant_consent: %.0f us each, 10,000 in one statement\n", $2 / 10 }'
+run_psql -q -c "DROP DATABASE access"

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# bench.sh: what the extension costs, each figure beside its peer, in one run on a throw-away cluster.
+#
+#	ONLY=group     one of crypto search access redaction audit protect, several in quotes; default all
+#	SCALE=fraction rows of the large tables, of 1 million patients and what goes with them; default 1
+#	ROUNDS=n       paired rounds of a query; default 7
+#
+# One line a figure: group/name | ours | peer | ratio | goal | holds.  The last word is "short" where
+# the goal is missed and "-" where there is none.  The ratio is ours / peer, the median over the
+# rounds; ours and the peer's are medians of their own.  Lines that begin with # are remarks.  Status 1
+# only where something could not be measured: a missed goal is a result.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/lib/prepare.sh
+. "$here/../lib/prepare.sh"
+# shellcheck source=test/lib/cluster.sh
+. "$here/../lib/cluster.sh"
+# shellcheck source=test/bench/measure.sh
+. "$here/measure.sh"
+
+all_groups='crypto search access redaction audit protect'
+groups=${ONLY:-$all_groups}
+scale=${SCALE:-1}
+rounds=${ROUNDS:-7}
+
+for group in $groups; do
+	case " $all_groups " in
+		*" $group "*) ;;
+		*) die "no group of figures is called $group: they are $all_groups" ;;
+	esac
+done
+
+# scaled n: n times SCALE, a whole number of at least 1000.
+scaled()
+{
+	awk -v n="$1" -v scale="$scale" 'BEGIN { x = int(n * scale); print x < 1000 ? 1000 : x }'
+}
+
+install_packages
+cluster_begin
+build_and_install >"$PHI_TMP/build.log" 2>&1 || { cat "$PHI_TMP/build.log"; die "the build failed"; }
+# fsync stays off, as in the tests, but for the figures that say otherwise; autovacuum would take a
+# core of a small machine away in the middle of a round.
+start_cluster bench "shared_buffers = '1GB'" "max_wal_size = '8GB'" "checkpoint_timeout = '1h'" \
+	"autovacuum = off" "jit = off" "log_checkpoints = off"
+echo "# $("$PG_CONFIG" --version), $(nproc) processors, scale $scale, $rounds rounds, fsync off"
+echo "# group/name | ours | peer | ratio | goal | holds"
+for group in $groups; do
+	begun=$SECONDS
+	# shellcheck source=/dev/null
+	. "$here/$group.sh"
+	echo "# $group: $((SECONDS - begun)) s"
+done

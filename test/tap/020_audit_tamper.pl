@@ -1,0 +1,186 @@
+# What a superuser does to the audit log after taking the guards away: phi.audit_verify() names the
+# event and says what was done, and phi.audit_seal() refuses to go on.  Every attack is rolled back.
+
+use strict;
+use warnings;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use PhiNode;
+
+my $node = phi_node('tamper', conf => "fsync = off\n");
+$node->start;
+
+# The leaf of an event in SQL alone, as docs/audit-log.md gives it.
+my $leaf_in_sql = q{
+	CREATE FUNCTION field(tag integer, value bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
+		RETURN coalesce(set_byte('\x00', 0, tag) || int4send(octet_length(value)) || value, '');
+	CREATE FUNCTION utf8(value text) RETURNS bytea LANGUAGE sql IMMUTABLE
+		RETURN convert_to(value, 'UTF8');
+	CREATE FUNCTION texts(list text[]) RETURNS bytea LANGUAGE sql IMMUTABLE
+		RETURN int4send(cardinality(list)) || coalesce((SELECT string_agg(
+			int4send(octet_length(utf8(t))) || utf8(t), '' ORDER BY n) FROM unnest(list) WITH ORDINALITY u (t, n)), '');
+	CREATE FUNCTION numbers(list bigint[]) RETURNS bytea LANGUAGE sql IMMUTABLE
+		RETURN int4send(cardinality(list)) || coalesce((SELECT string_agg(int8send(t), '' ORDER BY n)
+			FROM unnest(list) WITH ORDINALITY u (t, n)), '');
+	CREATE FUNCTION leaf_hash(e phi_audit.event) RETURNS bytea LANGUAGE sql STABLE
+		RETURN sha256('\x00'::bytea || '\x01' ||
+			field(1, int8send(e.event_id)) || field(2, timestamptz_send(e.recorded_at)) ||
+			field(3, timestamptz_send(e.transaction_time)) || field(4, xid8send(e.txid)) ||
+			field(5, utf8(e.actor)) || field(6, utf8(e.db_role)) || field(7, utf8(e.current_role_name)) ||
+			field(8, texts(e.workforce_roles)) || field(9, utf8(e.organization)) ||
+			field(10, utf8(e.token_id)) || field(11, utf8(e.purpose)) || field(12, int8send(e.consent_id)) ||
+			field(13, utf8(e.reason)) || field(14, int8send(e.break_glass_id)) || field(15, utf8(e.action)) ||
+			field(16, utf8(e.outcome)) || field(17, utf8(e.relation)) || field(18, oidsend(e.relation_oid)) ||
+			field(19, texts(e.columns)) || field(20, int4send(e.row_count)) || field(21, numbers(e.subjects)) ||
+			field(22, texts(e.row_keys)) || field(23, e.row_digests) || field(24, utf8(e.detail)) ||
+			field(25, inet_send(e.client_address)) || field(26, utf8(e.application_name)) || field(27, e.salt));
+};
+
+sub query
+{
+	my ($sql) = @_;
+	return $node->safe_psql('postgres', $sql);
+}
+
+query(q{
+	CREATE EXTENSION phi_guard CASCADE;
+	SELECT phi.ensure_keys();
+	CREATE TABLE person (id bigint PRIMARY KEY, name text, town text);
+	INSERT INTO phi.table_policy (relation, subject_column, key_columns, capture)
+		VALUES ('person', 'id', '{id}', 'digest');
+	SELECT phi.audit_install();
+	SELECT phi.audit_attach('person');
+});
+
+# Three checkpoints of ten events.
+for my $round (0 .. 2)
+{
+	query(join ';', map { "INSERT INTO person VALUES ($round * 100 + $_, 'näme', 'town')" } 0 .. 6);
+	query("UPDATE person SET town = 'x' WHERE id < 50; UPDATE person SET id = id + 1000 WHERE id = $round * 100;
+		DELETE FROM person WHERE id = $round * 100 + 1");
+	is(query('SELECT phi.audit_seal()'), 10, "round $round: ten events are sealed");
+}
+is(query('SELECT * FROM phi.audit_verify()'), 't|30|3|0||', 'the log verifies');
+is(query("$leaf_in_sql SELECT count(*) FROM phi_audit.leaf JOIN phi_audit.event e USING (recorded_at, event_id)
+		WHERE leaf_hash = leaf_hash(e)"),
+	30, 'SQL alone computes the same leaves');
+
+my @event = split /\n/, query('SELECT event_id FROM phi_audit.leaf ORDER BY leaf_index');
+my $unguarded = join ';', map { "ALTER TABLE phi_audit.$_ DISABLE TRIGGER USER" } qw(event leaf checkpoint);
+
+# Runs an attack without the guards; returns what verification says of it, and rolls it back.
+sub attacked
+{
+	my ($attack, $then) = @_;
+	$then //= 'SELECT ok, first_bad_event, problem FROM phi.audit_verify()';
+	my ($status, $out, $err) = $node->psql('postgres',
+		"SET client_min_messages = warning; BEGIN; $unguarded; $attack; $then; ROLLBACK");
+	return $status == 0 ? $out : $err;
+}
+
+# What an attack is caught as: f, the event named, words.
+sub caught
+{
+	my ($name, $attack, $event, $words) = @_;
+	$event //= '';
+	like(attacked($attack), qr/^f\|$event\|[^|]*$words/, $name);
+}
+
+my $of_leaf = 'FROM phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index';
+
+caught("an actor is invented", "UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 5",
+	$event[5], "event $event[5] was altered");
+caught("a key is changed", "UPDATE phi_audit.event e SET row_keys = '{99}' $of_leaf = 15",
+	$event[15], "event $event[15] was altered");
+caught("a column name is nulled in its array", "UPDATE phi_audit.event e SET columns = ARRAY[NULL]::text[] $of_leaf = 7",
+	$event[7], 'was altered');
+caught("a salt is removed", "UPDATE phi_audit.event e SET salt = NULL $of_leaf = 29",
+	$event[29], 'was altered');
+caught("an event is moved in time", "UPDATE phi_audit.event e SET recorded_at = e.recorded_at - interval '1 s' $of_leaf = 11",
+	$event[11], 'another time than its leaf');
+caught("the first of two alterations is named",
+	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf IN (24, 12)", $event[12], 'was altered');
+caught("an event is deleted", "DELETE FROM phi_audit.event e USING phi_audit.leaf l
+	WHERE l.event_id = e.event_id AND l.leaf_index = 13", $event[13], "event $event[13] is missing");
+caught("the last events are deleted", "DELETE FROM phi_audit.event e USING phi_audit.leaf l
+	WHERE l.event_id = e.event_id AND l.leaf_index >= 26", $event[26], 'is missing');
+caught("all events are deleted", "DELETE FROM phi_audit.event", $event[0], 'is missing');
+caught("an event is there twice",
+	"ALTER TABLE phi_audit.event DROP CONSTRAINT event_pkey;
+	INSERT INTO phi_audit.event SELECT e.* FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE leaf_index = 6",
+	$event[6], 'more than once');
+caught("an event is inserted into the past",
+	"INSERT INTO phi_audit.event SELECT (jsonb_populate_record(e, jsonb_build_object('event_id', 7777))).*
+		FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE leaf_index = 6",
+	7777, 'has no leaf');
+
+caught("a leaf is altered", "UPDATE phi_audit.leaf SET leaf_hash = sha256('x') WHERE leaf_index = 14",
+	$event[14], "leaf of event $event[14] was altered");
+caught("a leaf is shortened", "UPDATE phi_audit.leaf SET leaf_hash = '' WHERE leaf_index = 14",
+	$event[14], 'no hash');
+caught("a leaf names another time", "UPDATE phi_audit.leaf SET recorded_at = now() WHERE leaf_index = 14",
+	$event[14], 'names another time');
+caught("a leaf is deleted", "DELETE FROM phi_audit.leaf WHERE leaf_index = 8", $event[8], 'leaf 8 is missing');
+caught("the last leaves are deleted", "DELETE FROM phi_audit.leaf WHERE leaf_index >= 25",
+	$event[25], 'leaves from 25 on are missing');
+caught("the tail is deleted, events and leaves",
+	"DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index >= 25;
+	DELETE FROM phi_audit.leaf WHERE leaf_index >= 25", '', 'leaves from 25 on are missing');
+caught("a leaf is there twice",
+	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey; ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_event_id_key;
+	INSERT INTO phi_audit.leaf SELECT * FROM phi_audit.leaf WHERE leaf_index = 9", $event[9], 'leaf 9 .* more than once');
+caught("two leaves change places",
+	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey;
+	UPDATE phi_audit.leaf SET leaf_index = 29 - leaf_index WHERE leaf_index IN (12, 17)",
+	$event[17], "leaf 12 has event $event[17]");
+caught("two leaves change places across checkpoints",
+	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey;
+	UPDATE phi_audit.leaf SET leaf_index = 26 - leaf_index WHERE leaf_index IN (12, 14);
+	UPDATE phi_audit.leaf SET leaf_index = 32 - leaf_index WHERE leaf_index IN (12, 20)",
+	'\d+', 'reordered');
+caught("a leaf is added",
+	"INSERT INTO phi_audit.leaf SELECT 30, 7777, recorded_at, leaf_hash FROM phi_audit.leaf WHERE leaf_index = 3",
+	7777, 'is missing');
+caught("an event is altered together with its leaf",
+	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 16;
+	UPDATE phi_audit.leaf l SET leaf_hash = leaf_hash(e) FROM phi_audit.event e
+		WHERE l.event_id = e.event_id AND l.leaf_index = 16",
+	$event[10], 'leaves 10 to 19 do not give the root of checkpoint 20');
+
+caught("a root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 10",
+	'', 'checkpoint 10 was altered');
+caught("a stored tree is altered", "UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = 20",
+	'', 'checkpoint 20 was altered');
+caught("the last root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 30",
+	$event[20], 'root of checkpoint 30');
+caught("the last checkpoint is deleted", "DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
+	'', 'leaves from 20 on are under no checkpoint');
+caught("all checkpoints are deleted", "TRUNCATE phi_audit.checkpoint", '', 'leaves from 0 on are under no checkpoint');
+
+# What it does not show, as the manual says: a past rewritten as a whole, while no checkpoint is elsewhere.
+is(attacked("DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index >= 20;
+		DELETE FROM phi_audit.leaf WHERE leaf_index >= 20; DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
+		'SELECT ok, events FROM phi.audit_verify()'),
+	't|20', 'a log cut at a checkpoint verifies');
+
+# Taking the guards away is itself an event.
+is(attacked('SELECT 1 WHERE false', q{SELECT string_agg(relation, ' ' ORDER BY event_id) FROM phi_audit.event
+		WHERE action = 'ddl' AND detail = 'ALTER TABLE'}),
+	"phi_audit.event phi_audit.leaf phi_audit.checkpoint", 'disabling the triggers leaves events');
+
+# Sealing refuses to go on from a tree that is not that of the last checkpoint.
+for my $attack (
+	"UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 30",
+	"UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = 30",
+	"DELETE FROM phi_audit.leaf WHERE leaf_index >= 25",
+	"DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
+	"TRUNCATE phi_audit.checkpoint")
+{
+	like(attacked($attack, 'SELECT phi.audit_seal()'),
+		qr/cannot seal: the audit log does not match its last checkpoint/, "sealing refuses after: $attack");
+}
+
+is(query('SELECT * FROM phi.audit_verify()'), 't|30|3|0||', 'the log itself is as it was');
+$node->stop;
+
+done_testing();
