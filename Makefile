@@ -9,7 +9,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text
 PLATFORM = errors shmem secmem random catalog owner registry keytext
-KEYRING = provider kek keyring
+KEYRING = provider kek wrap keyring tokens
 SESSION = context identity session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access explain labels planner rules store verdict

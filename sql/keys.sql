@@ -1,6 +1,6 @@
 -- Keys in the database: wrapped, complete, of no use by themselves (providers: test/tap/050_keys.pl)
 \set VERBOSITY terse
-SELECT scope, state, kek_version, octet_length(wrapped) AS wrapped, octet_length(check_value) AS check_value, opens
+SELECT scope, state, octet_length(wrapped) AS wrapped, octet_length(check_value) AS check_value, opens
 	FROM phi.data_key JOIN phi.key_status() s USING (dek_id, scope, state, kek_version) ORDER BY dek_id;
 SELECT phi.reload_kek() > 0 AS versions;
 SELECT phi.key_opens(0), phi.key_opens(NULL);
@@ -15,7 +15,7 @@ ROLLBACK;
 SELECT bool_and(opens) FROM phi.key_status(); -- t
 BEGIN;
 UPDATE phi.data_key SET key_uuid = gen_random_uuid() WHERE scope = 'data'; -- the uuid is authenticated too
-INSERT INTO keys_t VALUES ('canary'); -- fails
+SELECT scope, opens FROM phi.key_status() ORDER BY scope; -- data does not open
 ROLLBACK;
 BEGIN;
 UPDATE phi.data_key SET kek_version = 99 WHERE scope = 'data';

@@ -17,7 +17,7 @@ SELECT phi.enroll('session_dr', NULL, '{clinician}', '{TREAT}'); -- fails
 SELECT phi.enroll('session_dr', '', '{clinician}', '{TREAT}'); -- fails
 SELECT phi.enroll('session_dr', E' \t', '{clinician}', '{TREAT}'); -- fails
 SELECT phi.enroll('session_dr', repeat('x', 128), '{clinician}', '{TREAT}'); -- fails
-SELECT phi.enroll('session_dr', repeat('x', 127), '{clinician}', '{TREAT}'); -- ok
+SELECT phi.enroll('session_bill', repeat('a', 127), '{clinician}', '{TREAT}'); -- ok
 SELECT phi.enroll('session_dr', 'dr.a', '{}', '{TREAT}'); -- fails
 SELECT phi.enroll('session_dr', 'dr.a', '{clinician,NULL}', '{TREAT}'); -- fails
 SELECT phi.enroll('session_dr', 'dr.a', '{clinician,""}', '{TREAT}'); -- fails
@@ -147,6 +147,7 @@ SET client_min_messages = warning;
 -- an enrollment that changes binds at once, and what was stated under the old one is void
 \set VERBOSITY terse
 SET SESSION AUTHORIZATION session_dr;
+SELECT actor, purpose FROM phi.whoami(); -- null: DISCARD ALL forgot it
 SELECT phi.set_purpose('TREAT'); -- ok
 RESET SESSION AUTHORIZATION;
 BEGIN;
@@ -164,6 +165,7 @@ SELECT identified, organization, workforce_roles, purpose FROM phi.whoami(); -- 
 RESET SESSION AUTHORIZATION;
 
 -- without the privilege there is nothing at all
+REVOKE session_dr FROM session_nobody; -- ok
 SELECT phi.revoke_duty('session_nobody', 'application'); -- ok
 SET SESSION AUTHORIZATION session_nobody;
 SELECT * FROM phi.whoami(); -- fails
@@ -173,7 +175,7 @@ SELECT phi.enroll('session_nobody', 'me', '{clinician}', '{TREAT}'); -- fails
 RESET SESSION AUTHORIZATION;
 
 -- each change of an enrollment is in the audit log
-SELECT action, detail FROM phi_audit.event WHERE detail LIKE '%session\_%' AND action LIKE '%enroll' ORDER BY event_id;
+SELECT action, detail FROM phi_audit.event WHERE detail LIKE 'session\_%' AND detail NOT LIKE '%aaa%' AND action LIKE '%enroll' ORDER BY event_id;
 
 SELECT phi.unenroll('session_dr'); -- ok
 SELECT phi.unenroll('session_bill'); -- ok

@@ -15,18 +15,18 @@
 
 typedef struct AuditEvent
 {
-	const char *action;	 /* insert, update, delete, protect, unprotect, ddl, consent, enroll, ... */
+	const char *action;  /* insert, update, delete, protect, unprotect, ddl, consent, enroll, ... */
 	const char *outcome; /* success or denied */
-	Oid relation;		 /* or 0 */
-	const char *detail;	 /* short fixed words or names, never a value; or NULL */
-	const char *reason;	 /* decision reason code, or NULL */
+	Oid relation;        /* or 0 */
+	const char *detail;  /* short fixed words or names, never a value; or NULL */
+	const char *reason;  /* decision reason code, or NULL */
 	int row_count;
-	const uint64 *subjects; /* subject token of each row, 0 where it has none; or NULL */
-	char **row_keys;		/* key text of each row, or NULL */
-	const uint8 *digests;	/* row_count * 32 bytes, or NULL */
-	int column_count;		/* columns concerned */
+	const uint64 *subjects;     /* subject token of each row, 0 where it has none; or NULL */
+	char **row_keys;            /* key text of each row, or NULL */
+	const uint8 *digests;       /* row_count * 32 bytes, or NULL */
+	int column_count;           /* columns concerned */
 	const char *const *columns; /* or NULL: all of them, or none in particular */
-	int64 consent_id;			/* directive concerned, or 0 */
+	int64 consent_id;           /* directive concerned, or 0 */
 } AuditEvent;
 
 /* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */
@@ -45,7 +45,7 @@ extern void DisclosureFlush(void);
  */
 extern void AuditGuardUtility(PlannedStmt *statement);
 
-extern void AuditInit(void); /* from _PG_init: invalidation, executor and transaction hooks */
+extern void AuditInit(void);      /* from _PG_init: invalidation, executor and transaction hooks */
 extern void DisclosureInit(void); /* its part in disclosure.c */
 
 #endif /* PHI_AUDIT_H */

@@ -37,7 +37,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
-#define BATCHES			   16 /* sets of changed columns that are collected at a time */
+#define BATCHES            64 /* sets of changed columns that are collected at a time */
 #define ROW_DIGEST_VERSION 1
 
 PG_FUNCTION_INFO_V1(phi_audit_change);
@@ -47,7 +47,7 @@ typedef struct Batch
 {
 	MemoryContext context;
 	Bitmapset *columns; /* changed ones */
-	bool moved;			/* entries are pairs: a row before and after its key changed */
+	bool moved;         /* entries are pairs: a row before and after its key changed */
 	int count;
 	uint64 *subjects;
 	char **row_keys;
@@ -62,7 +62,7 @@ typedef struct ChangeScan
 	const char *action;
 	const char *detail;
 	int batch_capacity; /* entries in one event */
-	bool each_column;	/* events name the columns that changed */
+	bool each_column;   /* events name the columns that changed */
 	FmgrInfo key_output[INDEX_MAX_KEYS];
 	Batch batches[BATCHES];
 	int batch_count;
@@ -84,7 +84,7 @@ ImageValue(StringInfo image, Form_pg_attribute attribute, Datum value)
 
 	if (attribute->attbyval)
 	{
-		uint64 integer = attribute->attlen == 1	  ? (uint8) DatumGetChar(value)
+		uint64 integer = attribute->attlen == 1   ? (uint8) DatumGetChar(value)
 						 : attribute->attlen == 2 ? (uint16) DatumGetInt16(value)
 						 : attribute->attlen == 4 ? (uint32) DatumGetInt32(value)
 												  : (uint64) DatumGetInt64(value);
@@ -147,21 +147,25 @@ RowSubject(ChangeScan *scan, TupleTableSlot *slot)
 	return SubjectToken(slot->tts_values[column], scan->policy->subject_type);
 }
 
-/* Append one value of a composite key in quotes, as record output quotes it. */
+/* Append one value of a composite key as record output does: in quotes where it needs them. */
 static void
-QuoteKey(StringInfo text, const char *value)
+AppendKeyPart(StringInfo text, const char *value)
 {
-	appendStringInfoChar(text, '"');
+	bool quoted = value[0] == '\0' || strpbrk(value, "\"\\(), \t\n\r\v\f") != NULL;
+
+	if (quoted)
+		appendStringInfoChar(text, '"');
 	for (; *value != '\0'; value++)
 	{
 		if (*value == '"' || *value == '\\')
 			appendStringInfoChar(text, *value);
 		appendStringInfoChar(text, *value);
 	}
-	appendStringInfoChar(text, '"');
+	if (quoted)
+		appendStringInfoChar(text, '"');
 }
 
-/* The row's key: its text, or ("a","b") for one of several columns; empty for NULL. */
+/* The row's key: its text, or (a,b) for one of several columns. */
 static char *
 RowKey(ChangeScan *scan, TupleTableSlot *slot)
 {
@@ -178,7 +182,8 @@ RowKey(ChangeScan *scan, TupleTableSlot *slot)
 
 		appendStringInfoChar(&text, i == 0 ? '(' : ',');
 		if (!slot->tts_isnull[column])
-			QuoteKey(&text, OutputFunctionCall(&scan->key_output[i], slot->tts_values[column]));
+			AppendKeyPart(&text,
+						  OutputFunctionCall(&scan->key_output[i], slot->tts_values[column]));
 	}
 	appendStringInfoChar(&text, ')');
 	return text.data;
@@ -469,8 +474,7 @@ BeginScan(ChangeScan *scan, Relation relation, int64 rows)
 		fmgr_info(output, &scan->key_output[i]);
 	}
 	scan->run = CurrentMemoryContext;
-	scan->row =
-		AllocSetContextCreate(scan->run, "phi_guard changed row", ALLOCSET_DEFAULT_SIZES);
+	scan->row = AllocSetContextCreate(scan->run, "phi_guard changed row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&scan->image);
 }
 
@@ -492,9 +496,8 @@ phi_audit_change(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("phi.audit_change() needs the transition tables"));
 	RequirePreload();
-	if (tuplestore_tuple_count(rows) == 0 &&
-		(!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		 tuplestore_tuple_count(trigger->tg_oldtable) == 0))
+	if (tuplestore_tuple_count(rows) == 0 && (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+											  tuplestore_tuple_count(trigger->tg_oldtable) == 0))
 		return PointerGetDatum(NULL);
 
 	BeginScan(&scan, trigger->tg_relation, tuplestore_tuple_count(rows));

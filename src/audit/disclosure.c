@@ -19,10 +19,11 @@
 #include "common/hashfn.h"
 #include "session/session.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define MAX_NOTES	  1000000
-#define RELATION_NAME (2 * (2 * NAMEDATALEN + 3)) /* schema and name, quoted */
+#define MAX_NOTES     1000000
+#define RELATION_NAME (2 * (2 * NAMEDATALEN + 2) + 1) /* schema and name, quoted */
 
 /* A relation that values were disclosed of. */
 typedef struct DisclosedRelation
@@ -41,22 +42,22 @@ typedef struct DisclosedSubject
 } DisclosedSubject;
 
 /* What was noted since the last line; both NULL when nothing was. */
-static HTAB *relations = NULL;
-static HTAB *subjects = NULL;
-static MemoryContext notes = NULL;
+static HTAB *Relations = NULL;
+static HTAB *Subjects = NULL;
+static MemoryContext Notes = NULL;
 
 /* The pair noted last: the columns of a row come one after the other. */
-static DisclosedSubject last_note;
+static DisclosedSubject LastNote;
 
 /* Who saw them: taken with the first note, as an abort has no session to ask. */
-static char noted_actor[SESSION_NAME_SIZE];
-static const char *noted_purpose = NULL;
-static uint64 noted_session = 0;
+static char NotedActor[SESSION_NAME_SIZE];
+static const char *NotedPurpose = NULL;
+static uint64 NotedSession = 0;
 
 /* Executions under way, to know the outermost. */
-static int execution_depth = 0;
+static int ExecutionDepth = 0;
 
-static ExecutorRun_hook_type next_executor_run = NULL;
+static ExecutorRun_hook_type NextExecutorRun = NULL;
 
 /* Copy a name for a log line: what could forge another line or field becomes '?'. */
 static void
@@ -76,23 +77,56 @@ BeginNotes(void)
 	const SessionContext *session = SessionCurrent();
 	HASHCTL control = {0};
 
-	if (notes == NULL)
-		notes = AllocSetContextCreate(TopMemoryContext, "phi_guard disclosures",
+	if (Notes == NULL)
+		Notes = AllocSetContextCreate(TopMemoryContext, "phi_guard disclosures",
 									  ALLOCSET_DEFAULT_SIZES);
-	CopyPlainly(noted_actor, session->identified ? session->actor : "", sizeof(noted_actor));
-	noted_purpose = session->purpose_stated ? phi_purpose_code(session->purpose) : NULL;
-	noted_session = SessionGeneration();
-	memset(&last_note, 0, sizeof(last_note));
+	CopyPlainly(NotedActor, session->identified ? session->actor : "", sizeof(NotedActor));
+	NotedPurpose = session->purpose_stated ? phi_purpose_code(session->purpose) : NULL;
+	NotedSession = SessionGeneration();
+	memset(&LastNote, 0, sizeof(LastNote));
 
-	control.hcxt = notes;
+	control.hcxt = Notes;
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(DisclosedRelation);
-	relations = hash_create("disclosed relations", 8, &control,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Relations =
+		hash_create("disclosed relations", 8, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	control.keysize = sizeof(DisclosedSubject);
 	control.entrysize = sizeof(DisclosedSubject);
-	subjects = hash_create("disclosed subjects", 64, &control,
-						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Subjects =
+		hash_create("disclosed subjects", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Append a name in quotes, whatever it is made of. */
+static void
+AppendQuoted(StringInfo line, const char *name)
+{
+	appendStringInfoChar(line, '"');
+	for (; *name != '\0'; name++)
+	{
+		if (*name == '"')
+			appendStringInfoChar(line, '"');
+		appendStringInfoChar(line, (uint8) *name < 0x20 || *name == 0x7F ? '?' : *name);
+	}
+	appendStringInfoChar(line, '"');
+}
+
+/* Put down a relation's name in full: as the catalog has it, or as given where it is gone. */
+static void
+NameRelation(DisclosedRelation *entry, const char *given)
+{
+	char *name = OidIsValid(entry->relation) ? get_rel_name(entry->relation) : NULL;
+	char *schema = name != NULL ? get_namespace_name(get_rel_namespace(entry->relation)) : NULL;
+	StringInfoData line;
+
+	initStringInfo(&line);
+	if (schema != NULL)
+	{
+		AppendQuoted(&line, schema);
+		appendStringInfoChar(&line, '.');
+	}
+	AppendQuoted(&line, name != NULL ? name : given != NULL ? given : "");
+	strlcpy(entry->name, line.data, sizeof(entry->name));
+	pfree(line.data);
 }
 
 /* Count a subject of a relation that was not noted before. */
@@ -100,18 +134,13 @@ static void
 CountSubject(Oid relation, const char *relation_name)
 {
 	bool found;
-	DisclosedRelation *entry = hash_search(relations, &relation, HASH_ENTER, &found);
-	int i;
+	DisclosedRelation *entry = hash_search(Relations, &relation, HASH_ENTER, &found);
 
 	if (!found)
 	{
 		entry->subjects = 0;
-		strlcpy(entry->name, relation_name != NULL ? relation_name : "", sizeof(entry->name));
-		for (i = 0; entry->name[i] != '\0'; i++)
-		{
-			if ((uint8) entry->name[i] < 0x20 || entry->name[i] == 0x7F)
-				entry->name[i] = '?';
-		}
+		entry->name[0] = '\0';
+		NameRelation(entry, relation_name);
 	}
 	entry->subjects++;
 }
@@ -122,21 +151,21 @@ DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token)
 	DisclosedSubject note = {relation, 0, subject_token};
 	bool found;
 
-	if (subjects != NULL && noted_session != SessionGeneration())
+	if (Subjects != NULL && NotedSession != SessionGeneration())
 		DisclosureFlush();
-	if (subjects == NULL)
+	if (Subjects == NULL)
 		BeginNotes();
-	else if (memcmp(&note, &last_note, sizeof(note)) == 0)
+	else if (memcmp(&note, &LastNote, sizeof(note)) == 0)
 		return;
-	else if (hash_get_num_entries(subjects) >= MAX_NOTES)
+	else if (hash_get_num_entries(Subjects) >= MAX_NOTES)
 	{
 		DisclosureFlush();
 		BeginNotes();
 	}
-	hash_search(subjects, &note, HASH_ENTER, &found);
+	hash_search(Subjects, &note, HASH_ENTER, &found);
 	if (!found)
 		CountSubject(relation, relation_name);
-	last_note = note;
+	LastNote = note;
 }
 
 /*
@@ -146,43 +175,43 @@ DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token)
 void
 DisclosureFlush(void)
 {
-	HTAB *noted = relations;
+	HTAB *noted = Relations;
 	HASH_SEQ_STATUS scan;
 	DisclosedRelation *entry;
 
 	if (noted == NULL)
 		return;
-	relations = NULL;
-	subjects = NULL;
+	Relations = NULL;
+	Subjects = NULL;
 	hash_seq_init(&scan, noted);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-		ereport(LOG, errmsg_internal("phi_guard disclosure: actor \"%s\" purpose %s relation %s "
-									 "subjects " UINT64_FORMAT,
-									 noted_actor, noted_purpose != NULL ? noted_purpose : "none",
-									 entry->name[0] != '\0' ? entry->name : "none",
-									 entry->subjects),
+		ereport(LOG,
+				errmsg_internal("phi_guard disclosure: actor \"%s\" purpose %s relation %s "
+								"subjects " UINT64_FORMAT,
+								NotedActor, NotedPurpose != NULL ? NotedPurpose : "none",
+								entry->name, entry->subjects),
 				errhidestmt(true), errhidecontext(true));
-	MemoryContextReset(notes);
+	MemoryContextReset(Notes);
 }
 
 /* ExecutorRun hook: the end of the outermost execution, or of a fetch from it, writes the line. */
 static void
 ExecutorRunNoting(EXECUTOR_RUN_ARGS)
 {
-	execution_depth++;
+	ExecutionDepth++;
 	PG_TRY();
 	{
-		if (next_executor_run)
-			next_executor_run(EXECUTOR_RUN_FORWARD);
+		if (NextExecutorRun)
+			NextExecutorRun(EXECUTOR_RUN_FORWARD);
 		else
 			standard_ExecutorRun(EXECUTOR_RUN_FORWARD);
 	}
 	PG_FINALLY();
 	{
-		execution_depth--;
+		ExecutionDepth--;
 	}
 	PG_END_TRY();
-	if (unlikely(relations != NULL) && execution_depth == 0)
+	if (unlikely(Relations != NULL) && ExecutionDepth == 0)
 		DisclosureFlush();
 }
 
@@ -190,9 +219,8 @@ ExecutorRunNoting(EXECUTOR_RUN_ARGS)
 static void
 FlushAtEnd(XactEvent event, void *arg)
 {
-	if (relations != NULL &&
-		(event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE ||
-		 event == XACT_EVENT_ABORT))
+	if (Relations != NULL && (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE ||
+							  event == XACT_EVENT_ABORT))
 		DisclosureFlush();
 }
 
@@ -200,6 +228,6 @@ void
 DisclosureInit(void)
 {
 	RegisterXactCallback(FlushAtEnd, NULL);
-	next_executor_run = ExecutorRun_hook;
+	NextExecutorRun = ExecutorRun_hook;
 	ExecutorRun_hook = ExecutorRunNoting;
 }

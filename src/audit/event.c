@@ -45,27 +45,27 @@
 #include "utils/syscache.h"
 #include "utils/xid8.h"
 
-#define SALT_SIZE	 16
+#define SALT_SIZE    16
 #define MONTHS_AHEAD 3 /* also in phi.audit_make_partitions() */
 
 PG_FUNCTION_INFO_V1(phi_audit_install);
 PG_FUNCTION_INFO_V1(phi_audit_record);
 
-/* The tables' OIDs; valid while log_known. */
-static AuditLog log_cache;
-static bool log_known = false;
+/* The tables' OIDs; valid while LogKnown. */
+static AuditLog LogCache;
+static bool LogKnown = false;
 
-/* The partition that takes events recorded from month_from on, before month_until. */
-static Oid month_partition = InvalidOid;
-static TimestampTz month_from;
-static TimestampTz month_until;
+/* The partition that takes events recorded from MonthFrom on, before MonthUntil. */
+static Oid MonthPartition = InvalidOid;
+static TimestampTz MonthFrom;
+static TimestampTz MonthUntil;
 
 /* Scratch of one row; made at first use. */
-static MemoryContext row_context = NULL;
+static MemoryContext RowContext = NULL;
 
 /* The client's address as inet; it never changes in a process. */
-static Datum client_address = (Datum) 0;
-static bool client_address_known = false;
+static Datum ClientAddress = (Datum) 0;
+static bool ClientAddressKnown = false;
 
 /* A row of phi_audit.event being built. */
 typedef struct EventRow
@@ -80,10 +80,12 @@ typedef struct EventRow
 static void
 ForgetRelation(Datum arg, Oid relation)
 {
-	if (!OidIsValid(relation) || relation == log_cache.event || relation == month_partition)
+	if (!OidIsValid(relation) || relation == LogCache.event || relation == LogCache.leaf ||
+		relation == LogCache.checkpoint || relation == LogCache.sequence ||
+		relation == MonthPartition)
 	{
-		log_known = false;
-		month_partition = InvalidOid;
+		LogKnown = false;
+		MonthPartition = InvalidOid;
 	}
 }
 
@@ -91,8 +93,8 @@ ForgetRelation(Datum arg, Oid relation)
 static void
 ForgetSchema(Datum arg, int cacheid, uint32 hashvalue)
 {
-	log_known = false;
-	month_partition = InvalidOid;
+	LogKnown = false;
+	MonthPartition = InvalidOid;
 }
 
 /* A table of the log; where the event table is there, every other must be. */
@@ -129,34 +131,40 @@ AuditLogFind(void)
 {
 	Oid schema;
 
-	if (log_known)
-		return &log_cache;
+	if (LogKnown)
+		return &LogCache;
 	schema = get_namespace_oid(LOG_SCHEMA, true);
 	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid("event", schema)))
 		return NULL;
 	CheckOwner(schema);
-	log_cache.schema = schema;
-	log_cache.event = LogTable(schema, "event");
-	log_cache.leaf = LogTable(schema, "leaf");
-	log_cache.checkpoint = LogTable(schema, "checkpoint");
-	log_cache.sequence = LogTable(schema, "event_id_seq");
-	month_partition = InvalidOid;
-	log_known = true;
-	return &log_cache;
+	LogCache.schema = schema;
+	LogCache.event = LogTable(schema, "event");
+	LogCache.leaf = LogTable(schema, "leaf");
+	LogCache.checkpoint = LogTable(schema, "checkpoint");
+	LogCache.sequence = LogTable(schema, "event_id_seq");
+	MonthPartition = InvalidOid;
+	LogKnown = true;
+	return &LogCache;
+}
+
+/* Raise in an extension's script: the tables would become its members, and go with it. */
+static void
+RefuseInScript(void)
+{
+	if (creating_extension)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("cannot make tables of the audit log in an extension's script"),
+				errhint("Run phi.audit_install() first."));
 }
 
 /*
  * Make the log, or complete one that was restored or survived a DROP
- * EXTENSION.  Never from an extension's script: the tables would become its
- * members, and go with it.  Two sessions take turns on the extension's lock.
+ * EXTENSION.  Two sessions take turns on the extension's lock.
  */
 static void
 InstallLog(void)
 {
-	if (creating_extension)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot make the audit log in an extension's script"),
-				errhint("Run phi.audit_install() first."));
+	RefuseInScript();
 	LockDatabaseObject(ExtensionRelationId, get_extension_oid("phi_guard", false), 0,
 					   ShareUpdateExclusiveLock);
 	if (OidIsValid(get_namespace_oid(LOG_SCHEMA, true)))
@@ -227,6 +235,7 @@ AuditLogExtend(void)
 	}
 	if (!missing)
 		return;
+	RefuseInScript();
 	LockRelationOid(log->event, ShareUpdateExclusiveLock);
 	GuardExempt("audit_make_partitions");
 }
@@ -264,8 +273,8 @@ PartitionFor(const AuditLog *log, TimestampTz when)
 	TimestampTz next_until;
 	Oid partition;
 
-	if (OidIsValid(month_partition) && when >= month_from && when < month_until)
-		return month_partition;
+	if (OidIsValid(MonthPartition) && when >= MonthFrom && when < MonthUntil)
+		return MonthPartition;
 	MonthOf(when, name, &from, &until);
 	MonthOf(until, next_name, &until, &next_until);
 	if (!OidIsValid(get_relname_relid(name, log->schema)))
@@ -278,9 +287,9 @@ PartitionFor(const AuditLog *log, TimestampTz when)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("audit log has no partition \"%s\"", name),
 				errhint("Attach it to phi_audit.event again."));
-	month_from = from;
-	month_until = until;
-	month_partition = partition;
+	MonthFrom = from;
+	MonthUntil = until;
+	MonthPartition = partition;
 	return partition;
 }
 
@@ -315,8 +324,8 @@ LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 void
 LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull)
 {
-	HeapTuple tuple = heap_form_tuple(RelationGetDescr(writer->relation), (Datum *) values,
-									  (bool *) isnull);
+	HeapTuple tuple =
+		heap_form_tuple(RelationGetDescr(writer->relation), (Datum *) values, (bool *) isnull);
 
 	CatalogTupleInsertWithInfo(writer->relation, tuple, writer->indexes);
 	heap_freetuple(tuple);
@@ -454,7 +463,7 @@ SetWhere(EventRow *row)
 	Datum address;
 
 	SetText(row, EVENT_APPLICATION_NAME, application_name);
-	if (!client_address_known)
+	if (!ClientAddressKnown)
 	{
 		InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
 		address = inet_client_addr(fcinfo);
@@ -462,13 +471,13 @@ SetWhere(EventRow *row)
 		{
 			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-			client_address = datumCopy(address, false, -1);
+			ClientAddress = datumCopy(address, false, -1);
 			MemoryContextSwitchTo(old);
 		}
-		client_address_known = true;
+		ClientAddressKnown = true;
 	}
-	if (client_address != (Datum) 0)
-		SetColumn(row, EVENT_CLIENT_ADDRESS, client_address);
+	if (ClientAddress != (Datum) 0)
+		SetColumn(row, EVENT_CLIENT_ADDRESS, ClientAddress);
 }
 
 /* When, in which transaction, under which number and salt. */
@@ -489,7 +498,7 @@ SetWhen(EventRow *row, const AuditLog *log, TimestampTz now)
 /*
  * Append an event within the current transaction: it exists if that commits.
  * Whatever may run other code (sessions, partitions) comes before the row is
- * begun, so that row_context has one user at a time.
+ * begun, so that RowContext has one user at a time.
  */
 void
 AuditAppend(const AuditEvent *event)
@@ -509,11 +518,11 @@ AuditAppend(const AuditEvent *event)
 	partition = PartitionFor(log, now);
 	session = SessionCurrent();
 
-	if (row_context == NULL)
-		row_context =
+	if (RowContext == NULL)
+		RowContext =
 			AllocSetContextCreate(TopMemoryContext, "phi_guard audit row", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(row_context);
-	old = MemoryContextSwitchTo(row_context);
+	MemoryContextReset(RowContext);
+	old = MemoryContextSwitchTo(RowContext);
 	memset(row.values, 0, sizeof(row.values));
 	memset(row.isnull, true, sizeof(row.isnull));
 	SetWhen(&row, log, now);
@@ -526,7 +535,7 @@ AuditAppend(const AuditEvent *event)
 	LogWriterAppend(&writer, row.values, row.isnull);
 	LogWriterClose(&writer);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(row_context);
+	MemoryContextReset(RowContext);
 }
 
 /*

@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(phi_audit_guard);
 PG_FUNCTION_INFO_V1(phi_refuse_truncate);
 
 /* Our own function is making tables or partitions: its commands are not guarded. */
-static bool guard_exempt = false;
+static bool Exempt = false;
 
 /* What a utility statement would do to something guarded. */
 typedef struct GuardedAct
@@ -61,11 +61,11 @@ phi_audit_guard(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("phi.audit_guard() must be a trigger"));
 	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("cannot %s \"%s\": the audit log is written by phi_guard alone",
-				   TRIGGER_FIRED_BY_INSERT(trigger->tg_event)	? "insert into"
+			errmsg("cannot %s the audit log: it is written by phi_guard alone",
+				   TRIGGER_FIRED_BY_INSERT(trigger->tg_event)   ? "insert into"
 				   : TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "update"
-																: "delete from",
-				   RelationGetRelationName(trigger->tg_relation)));
+																: "delete from"),
+			errtable(trigger->tg_relation));
 	PG_RETURN_NULL();
 }
 
@@ -88,16 +88,16 @@ phi_refuse_truncate(PG_FUNCTION_ARGS)
 void
 GuardExempt(const char *function)
 {
-	bool outer = guard_exempt;
+	bool outer = Exempt;
 
 	PG_TRY();
 	{
-		guard_exempt = true;
+		Exempt = true;
 		OidFunctionCall0(PhiFunction(function, 0));
 	}
 	PG_FINALLY();
 	{
-		guard_exempt = outer;
+		Exempt = outer;
 	}
 	PG_END_TRY();
 }
@@ -237,14 +237,13 @@ ActOfDropped(GuardedAct *act, ObjectType type, Node *object)
 		case OBJECT_TRIGGER:
 		case OBJECT_RULE:
 		case OBJECT_POLICY:
-			name = list_truncate(list_copy(castNode(List, object)),
-								 list_length((List *) object) - 1);
+			name =
+				list_truncate(list_copy(castNode(List, object)), list_length((List *) object) - 1);
 			if (name == NIL)
 				break;
 			Concern(act, makeRangeVarFromNameList(name));
 			if (type == OBJECT_TRIGGER)
-				ConcernTrigger(act, makeRangeVarFromNameList(name),
-							   strVal(llast((List *) object)));
+				ConcernTrigger(act, makeRangeVarFromNameList(name), strVal(llast((List *) object)));
 			break;
 		default:
 			break;
@@ -436,7 +435,7 @@ AuditGuardUtility(PlannedStmt *statement)
 	GuardedAct act;
 	AuditEvent event = {0};
 
-	if (guard_exempt)
+	if (Exempt)
 		return;
 	act = ActOf(statement->utilityStmt);
 	if (!act.guarded || !ExtensionInstalled())

@@ -56,14 +56,14 @@ typedef enum EventColumn
 } EventColumn;
 
 /* The same columns for a query over phi_audit.event e. */
-#define EVENT_COLUMN_LIST                                                                          \
-	"e.event_id, e.recorded_at, e.transaction_time, e.txid, e.actor, e.db_role, "                  \
-	"e.current_role_name, e.workforce_roles, e.organization, e.token_id, e.purpose, "              \
-	"e.consent_id, e.reason, e.break_glass_id, e.action, e.outcome, e.relation, "                  \
-	"e.relation_oid, e.columns, e.row_count, e.subjects, e.row_keys, e.row_digests, e.detail, "    \
+#define EVENT_COLUMN_LIST                                                                       \
+	"e.event_id, e.recorded_at, e.transaction_time, e.txid, e.actor, e.db_role, "               \
+	"e.current_role_name, e.workforce_roles, e.organization, e.token_id, e.purpose, "           \
+	"e.consent_id, e.reason, e.break_glass_id, e.action, e.outcome, e.relation, "               \
+	"e.relation_oid, e.columns, e.row_count, e.subjects, e.row_keys, e.row_digests, e.detail, " \
 	"e.client_address, e.application_name, e.salt"
 
-#define LEAF_COLUMNS	   4
+#define LEAF_COLUMNS       4
 #define CHECKPOINT_COLUMNS 7
 
 /* ---- event.c: finding, making and writing the tables ---- */

@@ -46,10 +46,10 @@
 #include "utils/xid8.h"
 
 #define LEAF_VERSION 1
-#define FETCH_ROWS	 1000
+#define FETCH_ROWS   1000
 
 /* The first transaction that the query's own snapshot sees running; and: has no leaf. */
-#define HORIZON	   "(SELECT pg_snapshot_xmin(pg_current_snapshot()))"
+#define HORIZON    "(SELECT pg_snapshot_xmin(pg_current_snapshot()))"
 #define NOT_SEALED "NOT EXISTS (SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)"
 
 PG_FUNCTION_INFO_V1(phi_audit_seal);
@@ -286,7 +286,8 @@ LoadCheckpoint(SealState *state)
 					"(SELECT max(l.leaf_index) + 1 FROM phi_audit.leaf l) "
 					"FROM (SELECT) one LEFT JOIN phi_audit.checkpoint c ON true "
 					"ORDER BY c.tree_size DESC LIMIT 1",
-					false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+					false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "could not read phi_audit.checkpoint");
 	row = SPI_tuptable->vals[0];
 	leaves = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 6, &isnull));
@@ -360,8 +361,8 @@ static void
 SealEvents(SealState *state, Oid leaf, uint64 *horizon)
 {
 	Portal events = OpenEvents(state);
-	MemoryContext each =
-		AllocSetContextCreate(CurrentMemoryContext, "phi_guard sealed event", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "phi_guard sealed event",
+											   ALLOCSET_DEFAULT_SIZES);
 	StringInfoData buffer;
 	LogWriter leaves;
 
@@ -451,9 +452,10 @@ phi_audit_seal(PG_FUNCTION_ARGS)
 	RequirePreload();
 	PreventCommandIfReadOnly("phi.audit_seal()");
 	if (IsolationUsesXactSnapshot())
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("phi.audit_seal() needs isolation level READ COMMITTED"),
-				errdetail("The snapshot of this transaction may be older than the last checkpoint."));
+		ereport(
+			ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("phi.audit_seal() needs isolation level READ COMMITTED"),
+			errdetail("The snapshot of this transaction may be older than the last checkpoint."));
 	log = *AuditLogRequire();
 	AuditLogExtend();
 	OwnerBegin(&owner);

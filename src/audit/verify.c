@@ -26,15 +26,15 @@
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
-#define FETCH_ROWS	   1000
+#define FETCH_ROWS     1000
 #define RESULT_COLUMNS 6
 
 /* Columns of the leaf behind those of its event. */
-#define ROW_LEAF_INDEX	EVENT_COLUMNS
-#define ROW_EVENT_ID	(EVENT_COLUMNS + 1)
+#define ROW_LEAF_INDEX  EVENT_COLUMNS
+#define ROW_EVENT_ID    (EVENT_COLUMNS + 1)
 #define ROW_RECORDED_AT (EVENT_COLUMNS + 2)
-#define ROW_LEAF_HASH	(EVENT_COLUMNS + 3)
-#define ROW_COLUMNS		(EVENT_COLUMNS + 4)
+#define ROW_LEAF_HASH   (EVENT_COLUMNS + 3)
+#define ROW_COLUMNS     (EVENT_COLUMNS + 4)
 
 PG_FUNCTION_INFO_V1(phi_audit_verify);
 
@@ -43,7 +43,7 @@ typedef struct Checkpoint
 {
 	bool present;
 	uint64 size;
-	bool readable;	/* root and frontier have the right sizes */
+	bool readable; /* root and frontier have the right sizes */
 	uint8 root[PHI_HASH_SIZE];
 	phi_frontier frontier;
 } Checkpoint;
@@ -53,16 +53,16 @@ typedef struct Verification
 {
 	MemoryContext context; /* of what is returned */
 	Portal checkpoints;
-	Checkpoint next;	 /* not reached yet */
-	uint64 passed;		 /* checkpoints reached */
-	uint64 range_from;	 /* leaves below it were confirmed by a checkpoint */
-	uint64 range_begin;	 /* size of the last checkpoint reached */
+	Checkpoint next;     /* not reached yet */
+	uint64 passed;       /* checkpoints reached */
+	uint64 range_from;   /* leaves below it were confirmed by a checkpoint */
+	uint64 range_begin;  /* size of the last checkpoint reached */
 	phi_frontier stored; /* tree of the stored leaf hashes */
 	phi_frontier computed;
-	bool parted;			   /* they differ since parted_leaf */
+	bool parted; /* they differ from parted_event on */
 	int64 parted_event;
-	uint64 suspect;			   /* size of the first checkpoint with another root, or 0 */
-	uint64 last_txid;		   /* of the leaf before, in the same range */
+	uint64 suspect;   /* size of the first checkpoint with another root, or 0 */
+	uint64 last_txid; /* of the leaf before, in the same range */
 	int64 last_event;
 	StringInfoData buffer;
 	const char *problem; /* the first; verification stops there */
@@ -135,9 +135,9 @@ NextCheckpoint(Verification *state)
 	next->present = true;
 	next->size = (uint64) DatumGetInt64(values[0]);
 	root = ColumnBytes(values[1], isnull[1]);
-	next->readable = root.size == PHI_HASH_SIZE &&
-					 phi_frontier_load(&next->frontier, next->size,
-									   ColumnBytes(values[2], isnull[2])) == PHI_OK;
+	next->readable =
+		root.size == PHI_HASH_SIZE &&
+		phi_frontier_load(&next->frontier, next->size, ColumnBytes(values[2], isnull[2])) == PHI_OK;
 	if (next->readable)
 		memcpy(next->root, root.data, PHI_HASH_SIZE);
 	SPI_freetuptable(SPI_tuptable);
@@ -181,9 +181,10 @@ ReachCheckpoint(Verification *state)
 			state->suspect = next->size;
 	}
 	else if (state->suspect != 0)
-		FailWithout(state, psprintf("checkpoint " UINT64_FORMAT " was altered: a later one confirms "
-									"the leaves below it",
-									state->suspect));
+		FailWithout(state,
+					psprintf("checkpoint " UINT64_FORMAT " was altered: a later one confirms "
+							 "the leaves below it",
+							 state->suspect));
 	else if (memcmp(next->frontier.peaks, state->stored.peaks,
 					phi_frontier_bytes(&state->stored)) != 0)
 		FailWithout(state, psprintf("checkpoint " UINT64_FORMAT
@@ -218,7 +219,8 @@ FailSuspect(Verification *state)
 							  values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read phi_audit.leaf");
 	if (SPI_processed == 1)
-		Fail(state, DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
+		Fail(state,
+			 DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
 			 problem);
 	else
 		FailWithout(state, problem);
@@ -243,8 +245,8 @@ FailMissingEvent(Verification *state, uint64 leaf, int64 event, const uint8 *lea
 	if (SPI_processed == 0)
 	{
 		Fail(state, event,
-			 psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT " has no event", event,
-					  leaf));
+			 psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT " has no event",
+					  event, leaf));
 		return;
 	}
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, columns, isnull);
@@ -265,15 +267,14 @@ FailOrder(Verification *state, uint64 leaf, int64 event)
 					  Int64GetDatum(state->next.present ? (int64) state->next.size : PG_INT64_MAX)};
 	bool isnull;
 
-	if (SPI_execute_with_args(
-			"SELECT s.leaf_index, s.event_id FROM "
-			"(SELECT l.leaf_index, l.event_id, "
-			"row_number() OVER (ORDER BY e.txid, e.event_id) + $1 - 1 AS place "
-			"FROM phi_audit.leaf l JOIN phi_audit.event e "
-			"ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id "
-			"WHERE l.leaf_index >= $1 AND l.leaf_index < $2) s "
-			"WHERE s.place <> s.leaf_index ORDER BY s.leaf_index LIMIT 1",
-			2, types, values, NULL, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args("SELECT s.leaf_index, s.event_id FROM "
+							  "(SELECT l.leaf_index, l.event_id, "
+							  "row_number() OVER (ORDER BY e.txid, e.event_id) + $1 - 1 AS place "
+							  "FROM phi_audit.leaf l JOIN phi_audit.event e "
+							  "ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id "
+							  "WHERE l.leaf_index >= $1 AND l.leaf_index < $2) s "
+							  "WHERE s.place <> s.leaf_index ORDER BY s.leaf_index LIMIT 1",
+							  2, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read phi_audit.leaf");
 	if (SPI_processed == 1)
 	{
@@ -329,8 +330,8 @@ CheckLeaf(Verification *state, const Datum *row, const bool *isnull)
 	EventLeafHash(row, isnull, &state->buffer, computed);
 	Grow(state, event, stored.data, computed);
 	txid = U64FromFullTransactionId(DatumGetFullTransactionId(row[EVENT_TXID]));
-	if (!state->parted && (txid < state->last_txid ||
-						   (txid == state->last_txid && event <= state->last_event)))
+	if (!state->parted &&
+		(txid < state->last_txid || (txid == state->last_txid && event <= state->last_event)))
 		FailOrder(state, index, event);
 	state->last_txid = txid;
 	state->last_event = event;
@@ -398,9 +399,10 @@ CheckEnd(Verification *state)
 	else if (state->suspect != 0)
 		FailSuspect(state);
 	else if (leaves > state->range_from)
-		FailWithout(state, psprintf("leaves from " UINT64_FORMAT
-									" on are under no checkpoint: they were added, or it was removed",
-									state->range_from));
+		FailWithout(state,
+					psprintf("leaves from " UINT64_FORMAT
+							 " on are under no checkpoint: they were added, or it was removed",
+							 state->range_from));
 	else if (state->unsealed_early > 0)
 		Fail(state, state->first_early,
 			 psprintf("event " INT64_FORMAT " has no leaf, though a checkpoint covers its time: it "
@@ -418,7 +420,8 @@ CountUnsealed(Verification *state)
 	bool isnull;
 
 	if (SPI_execute_with_args(
-			"WITH last AS MATERIALIZED (SELECT c.horizon, c.incarnation FROM phi_audit.checkpoint c "
+			"WITH last AS MATERIALIZED (SELECT c.horizon, c.incarnation FROM phi_audit.checkpoint "
+			"c "
 			"ORDER BY c.tree_size DESC LIMIT 1), "
 			"early AS MATERIALIZED (SELECT last.horizon FROM last WHERE last.incarnation = $1) "
 			"SELECT count(*), "
@@ -426,7 +429,8 @@ CountUnsealed(Verification *state)
 			"min(e.event_id) FILTER (WHERE e.txid < (SELECT early.horizon FROM early)) "
 			"FROM phi_audit.event e WHERE NOT EXISTS "
 			"(SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)",
-			1, types, values, NULL, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+			1, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "could not read phi_audit.event");
 	row = SPI_tuptable->vals[0];
 	state->unsealed = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
@@ -441,11 +445,11 @@ VerifyLog(Verification *state)
 	CountUnsealed(state);
 	initStringInfo(&state->buffer);
 	phi_frontier_init(&state->stored);
-	state->checkpoints = SPI_cursor_open_with_args(
-		NULL,
-		"SELECT tree_size, root, frontier FROM phi_audit.checkpoint "
-		"ORDER BY tree_size",
-		0, NULL, NULL, NULL, true, 0);
+	state->checkpoints =
+		SPI_cursor_open_with_args(NULL,
+								  "SELECT tree_size, root, frontier FROM phi_audit.checkpoint "
+								  "ORDER BY tree_size",
+								  0, NULL, NULL, NULL, true, 0);
 	NextCheckpoint(state);
 	CheckLeaves(state);
 	CheckEnd(state);
@@ -466,6 +470,7 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 	bool isnull[RESULT_COLUMNS] = {false};
 	OwnerScope owner;
 
+	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
 	state->context = CurrentMemoryContext;
 	if (AuditLogFind() != NULL)
@@ -477,7 +482,8 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 		OwnerEnd(&owner);
 	}
 	values[0] = BoolGetDatum(state->problem == NULL);
-	values[1] = Int64GetDatum((int64) (state->problem == NULL ? state->stored.size : state->range_from));
+	values[1] =
+		Int64GetDatum((int64) (state->problem == NULL ? state->stored.size : state->range_from));
 	values[2] = Int64GetDatum((int64) state->passed);
 	values[3] = Int64GetDatum(state->unsealed);
 	values[4] = Int64GetDatum(state->bad_event);

@@ -49,14 +49,16 @@ phi_explain_access(PG_FUNCTION_ARGS)
 	RequirePreload();
 	type = SubjectArgumentType(fcinfo, 0);
 	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the subject must not be null")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the subject must not be null")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!PG_ARGISNULL(1))
 		kinds = ExplainedKinds(PG_GETARG_OID(1));
 	if (!PG_ARGISNULL(2))
 		demands = LabelDemandsOfArray(PG_GETARG_DATUM(2));
-	decision = DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, kinds, &directive);
+	decision =
+		DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, kinds, &directive);
 	values[0] = BoolGetDatum(decision.permit);
 	values[1] = CStringGetTextDatum(phi_reason_code(decision.reason));
 	values[2] = Int64GetDatum(directive);

@@ -31,7 +31,8 @@
 /* Columns of phi.label_set, by position. */
 enum LabelSetColumn
 {
-	LS_ID = 1, LS_LABELS
+	LS_ID = 1,
+	LS_LABELS
 };
 
 /* Cached text forms are short; longer ones are looked up each time. */
@@ -77,8 +78,8 @@ PrepareCaches(void)
 		return;
 	LabelTable = PhiRelation("label_set");
 	if (!CacheContext)
-		CacheContext = AllocSetContextCreate(CacheMemoryContext, "phi_guard label sets",
-											 ALLOCSET_SMALL_SIZES);
+		CacheContext =
+			AllocSetContextCreate(CacheMemoryContext, "phi_guard label sets", ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(CacheContext);
 	sets.hcxt = ids.hcxt = CacheContext;
 	Sets = hash_create("phi_guard label sets", 32, &sets, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -264,8 +265,9 @@ FindOrMakeId(char **codes, int count)
 		id = FindId(labels);
 	}
 	if (id < 1 || id > PG_UINT16_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("could not make a label set"),
-						errdetail("There can be %d sets of labels.", PG_UINT16_MAX)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("could not make a label set"),
+				 errdetail("There can be %d sets of labels.", PG_UINT16_MAX)));
 	return (uint16) id;
 }
 

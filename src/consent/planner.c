@@ -161,7 +161,7 @@ static PlannedStmt *
 GuardedPlanner(Query *query, const char *source, int options, ParamListInfo parameters)
 {
 	/* An install or update script runs while our objects are not all there. */
-	if (!creating_extension && ExtensionInstalled())
+	if (!creating_extension && !IsBinaryUpgrade && ExtensionInstalled())
 	{
 		GuardContext guard;
 

@@ -28,7 +28,11 @@ PG_FUNCTION_INFO_V1(phi_check_rule);
 /* Columns of phi.role_rule, by position. */
 enum RoleRuleColumn
 {
-	RR_ROLE = 1, RR_PURPOSE, RR_KIND, RR_FORM, RR_LAST = RR_FORM
+	RR_ROLE = 1,
+	RR_PURPOSE,
+	RR_KIND,
+	RR_FORM,
+	RR_LAST = RR_FORM
 };
 
 /* The rules of the session: a form of each kind, and the kinds with more than none. */
@@ -152,8 +156,9 @@ static char *
 RequiredText(FunctionCallInfo fcinfo, int argument)
 {
 	if (PG_ARGISNULL(argument))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("workforce role, purpose, kind and form of a rule must not be null")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("workforce role, purpose, kind and form of a rule must not be null")));
 	return text_to_cstring(PG_GETARG_TEXT_PP(argument));
 }
 

@@ -30,17 +30,22 @@ PG_FUNCTION_INFO_V1(phi_revoke_consent);
 /* Arguments of phi.grant_consent and phi.deny_consent, by position. */
 enum ConsentArgument
 {
-	ARG_SUBJECT, ARG_PURPOSE, ARG_ACTOR, ARG_ROLE, ARG_FROM, ARG_UNTIL
+	ARG_SUBJECT,
+	ARG_PURPOSE,
+	ARG_ACTOR,
+	ARG_ROLE,
+	ARG_FROM,
+	ARG_UNTIL
 };
 
 /* A consent to be recorded, in its parts. */
 typedef struct NewConsent
 {
 	uint64 token;
-	char *subject;	 /* canonical key text, in the database's encoding */
+	char *subject; /* canonical key text, in the database's encoding */
 	phi_directive directive;
 	phi_purpose purpose;
-	uint64 actor;	 /* reference */
+	uint64 actor;     /* reference */
 	char *actor_text; /* "actor:<name>" or "role:<name>", or NULL */
 } NewConsent;
 
@@ -52,7 +57,8 @@ ReadSubject(FunctionCallInfo fcinfo, NewConsent *consent)
 	StringInfoData key;
 
 	if (PG_ARGISNULL(ARG_SUBJECT))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the subject must not be null")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the subject must not be null")));
 	initStringInfo(&key);
 	KeyTextAppend(&key, PG_GETARG_DATUM(ARG_SUBJECT), type);
 	consent->token = SubjectTokenOfText(key.data, key.len);
@@ -92,10 +98,11 @@ ReadActor(FunctionCallInfo fcinfo, NewConsent *consent)
 		return;
 	name = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	if (name[0] == '\0' || strlen(name) >= SESSION_NAME_SIZE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the actor or workforce role of a consent must not be empty or longer "
-							   "than %d bytes",
-							   SESSION_NAME_SIZE - 1)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the actor or workforce role of a consent must not be empty or longer "
+						"than %d bytes",
+						SESSION_NAME_SIZE - 1)));
 	consent->actor = ActorReference(prefix, name);
 	consent->actor_text = psprintf("%s:%s", prefix, name);
 	consent->directive.actors = &consent->actor;
@@ -111,8 +118,7 @@ ProgramTime(TimestampTz time)
 	if (TIMESTAMP_IS_NOBEGIN(time))
 		return PHI_TIME_MIN;
 	if (TIMESTAMP_IS_NOEND(time) ||
-		pg_add_s64_overflow(time,
-							(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY,
+		pg_add_s64_overflow(time, (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY,
 							&result))
 		return PHI_TIME_MAX;
 	return result;
@@ -182,17 +188,17 @@ static SPIPlanPtr
 InsertPlan(void)
 {
 	static SPIPlanPtr plan = NULL;
-	static Oid types[9] = {INT8OID,		 BYTEAOID,	  TEXTOID,		  TEXTOID,
-						   TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-						   TEXTOID};
+	static Oid types[9] = {INT8OID,      BYTEAOID,       TEXTOID,        TEXTOID, TEXTARRAYOID,
+						   TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
 	SPIPlanPtr fresh;
 
 	if (plan)
 		return plan;
-	fresh = SPI_prepare("INSERT INTO phi.consent (subject_token, program, decision, subject, purposes, "
-						"actors, valid_from, valid_until, created_by) "
-						"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
-						lengthof(types), types);
+	fresh =
+		SPI_prepare("INSERT INTO phi.consent (subject_token, program, decision, subject, purposes, "
+					"actors, valid_from, valid_until, created_by) "
+					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+					lengthof(types), types);
 	if (!fresh || SPI_keepplan(fresh) != 0)
 		elog(ERROR, "could not prepare the recording of a consent");
 	plan = fresh;
@@ -213,8 +219,9 @@ InsertConsent(FunctionCallInfo fcinfo, const NewConsent *consent, const char *de
 	values[1] = PointerGetDatum(CompileConsent(consent));
 	values[2] = CStringGetTextDatum(decision);
 	values[3] = CStringGetTextDatum(consent->subject);
-	values[4] = OneText(
-		consent->directive.purpose_count > 0 ? phi_purpose_code(consent->purpose) : NULL, &nulls[4]);
+	values[4] =
+		OneText(consent->directive.purpose_count > 0 ? phi_purpose_code(consent->purpose) : NULL,
+				&nulls[4]);
 	values[5] = OneText(consent->actor_text, &nulls[5]);
 	for (int i = 0; i < 2; i++)
 	{

@@ -14,21 +14,29 @@
  * the caller's loop, which decides again.  Reads use a catalog snapshot, so
  * that REPEATABLE READ sees a revocation.
  *
- * Memory: one context below CacheMemoryContext, bounded by phi.decision_cache;
- * a table that does not fit is never taken in whole, the cache then starts
- * over when it is full.  Locking: AccessShareLock on phi.consent while reading.
+ * A session whose query is about to start parallel workers takes everything in
+ * and shares it with them; they take it over when it was made for the same
+ * references, purpose and time as theirs.
+ *
+ * Memory: one context below CacheMemoryContext, or a shared block, bounded by
+ * phi.decision_cache; a table that does not fit is never taken in whole, the
+ * cache then starts over when it is full.  Locking: AccessShareLock on
+ * phi.consent while reading.
  *-------------------------------------------------------------------------
  */
 #include "consent/verdict.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "consent/share.h"
 #include "datatype/timestamp.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
 #include "session/session.h"
+#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -48,13 +56,13 @@ typedef struct VerdictEntry
 } VerdictEntry;
 
 /* A token is the output of a keyed hash already. */
-#define SH_PREFIX			 verdict
-#define SH_ELEMENT_TYPE		 VerdictEntry
-#define SH_KEY_TYPE			 uint64
-#define SH_KEY				 token
+#define SH_PREFIX            verdict
+#define SH_ELEMENT_TYPE      VerdictEntry
+#define SH_KEY_TYPE          uint64
+#define SH_KEY               token
 #define SH_HASH_KEY(tb, key) ((uint32) (key))
-#define SH_EQUAL(tb, a, b)	 ((a) == (b))
-#define SH_SCOPE			 static inline
+#define SH_EQUAL(tb, a, b)   ((a) == (b))
+#define SH_SCOPE             static inline
 #define SH_DEFINE
 #define SH_DECLARE
 #include "lib/simplehash.h"
@@ -63,16 +71,32 @@ typedef struct VerdictCache
 {
 	MemoryContext context;
 	verdict_hash *entries;
-	bool complete; /* the whole table was taken in */
+	bool complete;  /* the whole table was taken in */
 	bool too_large; /* it was tried and did not fit */
 	int misses;
 	uint64 session_generation;
 	uint64 keyring_generation;
-	int64 now;	 /* microseconds since 1970: the statement it was begun in */
+	int64 now;   /* microseconds since 1970: the statement it was begun in */
 	int64 until; /* and the first instant at which an answer may change */
 	uint64 references[SESSION_MAX_ROLES + 2];
 	phi_consent_request request;
+	struct SharedVerdicts *shared; /* where entries are shared */
+	bool unshareable;              /* it was tried, without success */
 } VerdictCache;
+
+/* The head of a shared block; the decision map follows, then the entries. */
+typedef struct SharedVerdicts
+{
+	int64 now;
+	int64 until;
+	uint64 references[SESSION_MAX_ROLES + 2];
+	size_t reference_count;
+	phi_purpose purpose;
+	verdict_hash entries; /* its pointers mean nothing to others */
+} SharedVerdicts;
+
+#define SHARED_MAP_OFFSET     MAXALIGN(sizeof(SharedVerdicts))
+#define SHARED_ENTRIES_OFFSET (SHARED_MAP_OFFSET + SHARED_MAP_BYTES)
 
 static VerdictCache Cache;
 
@@ -86,17 +110,19 @@ static Oid ConsentTable = InvalidOid;
 /* Counts how often the cache began anew. */
 static uint64 Generation = 1;
 
+uint64 DecisionTick = 1;
+
 /* phi.decision_cache, in kilobytes. */
 static int DecisionCacheKb = 0;
 
 void
 VerdictInit(void)
 {
-	DefineCustomIntVariable("phi.decision_cache", "Memory of a session for access decisions.",
-							"Where the consents of all subjects do not fit, decisions of large scans "
-							"are read from the table.",
-							&DecisionCacheKb, 128 * 1024, 256, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"phi.decision_cache", "Memory of a session for access decisions.",
+		"Where the consents of all subjects do not fit, decisions of large scans "
+		"are read from the table.",
+		&DecisionCacheKb, 128 * 1024, 64, MAX_KILOBYTES, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 Size
@@ -108,6 +134,7 @@ DecisionCacheLimit(void)
 void
 VerdictsInvalidate(Oid relid)
 {
+	DecisionTick++;
 	if (relid == InvalidOid || relid == ConsentTable)
 		Stale = true;
 }
@@ -128,12 +155,48 @@ static void
 EmptyCache(void)
 {
 	Loaded = false;
+	DecisionTick++;
 	Cache.complete = false;
+	Cache.shared = NULL;
+	ShareRelease();
 	if (!Cache.context)
-		Cache.context = AllocSetContextCreate(CacheMemoryContext, "phi_guard verdicts",
-											  ALLOCSET_DEFAULT_SIZES);
+		Cache.context =
+			AllocSetContextCreate(CacheMemoryContext, "phi_guard verdicts", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(Cache.context);
 	Cache.entries = verdict_create(Cache.context, FIRST_SIZE, NULL);
+}
+
+/* Use the entries of a shared block. */
+static void
+UseSharedEntries(SharedVerdicts *shared)
+{
+	MemoryContextReset(Cache.context);
+	Cache.entries = MemoryContextAlloc(Cache.context, sizeof(verdict_hash));
+	*Cache.entries = shared->entries;
+	Cache.entries->data = (VerdictEntry *) ((char *) shared + SHARED_ENTRIES_OFFSET);
+	Cache.shared = shared;
+	Cache.complete = true;
+}
+
+/* In a parallel worker: take over what the leader shares, where it was made for a session like this. */
+static void
+AdoptSharedVerdicts(void)
+{
+	SharedVerdicts *shared = ShareOfLeader();
+
+	if (!shared)
+		return;
+	if (shared->purpose == Cache.request.purpose && shared->now <= Cache.now &&
+		Cache.now < shared->until && shared->reference_count == Cache.request.actor_count &&
+		memcmp(shared->references, Cache.references, Cache.request.actor_count * sizeof(uint64)) ==
+			0)
+	{
+		UseSharedEntries(shared);
+		Cache.now = shared->now;
+		Cache.until = shared->until;
+	}
+	else
+		ShareRelease();
 }
 
 /*
@@ -158,7 +221,10 @@ BeginCache(void)
 	Cache.keyring_generation = KeyringGeneration();
 	session = SessionCurrent();
 	Cache.request.purpose = session->purpose_stated ? session->purpose : PHI_PURPOSE_NONE;
+	Cache.unshareable = false;
 	ConsentTable = PhiRelation("consent");
+	if (IsParallelWorker())
+		AdoptSharedVerdicts();
 	Stale = false;
 	Loaded = true;
 }
@@ -186,7 +252,8 @@ ConsentActive(HeapTuple tuple, TupleDesc desc)
 	bool isnull;
 	text *status = DatumGetTextPP(fastgetattr(tuple, CO_STATUS, desc, &isnull));
 
-	return !isnull && VARSIZE_ANY_EXHDR(status) == 6 && memcmp(VARDATA_ANY(status), "active", 6) == 0;
+	return !isnull && VARSIZE_ANY_EXHDR(status) == 6 &&
+		   memcmp(VARDATA_ANY(status), "active", 6) == 0;
 }
 
 /*
@@ -207,8 +274,8 @@ ConsentVerdict(HeapTuple tuple, TupleDesc desc, const phi_consent_request *reque
 	if (isnull)
 		return PHI_VERDICT_DENY;
 	program = DatumGetByteaPP(value);
-	if (phi_directive_evaluate(phi_bytes_of(VARDATA_ANY(program), VARSIZE_ANY_EXHDR(program)), request,
-							   &verdict, until) != PHI_OK)
+	if (phi_directive_evaluate(phi_bytes_of(VARDATA_ANY(program), VARSIZE_ANY_EXHDR(program)),
+							   request, &verdict, until) != PHI_OK)
 		verdict = PHI_VERDICT_DENY;
 	if ((Pointer) program != DatumGetPointer(value))
 		pfree(program);
@@ -246,7 +313,8 @@ ScanVerdict(uint64 token, const phi_consent_request *request, int64 *until, int6
 		bool isnull;
 		int64 id = DatumGetInt64(fastgetattr(tuple, CO_ID, desc, &isnull));
 
-		if (verdict > combined || (verdict == combined && verdict != PHI_VERDICT_NA && id < *directive))
+		if (verdict > combined ||
+			(verdict == combined && verdict != PHI_VERDICT_NA && id < *directive))
 			*directive = id;
 		combined = phi_verdict_combine(combined, verdict);
 	}
@@ -327,6 +395,50 @@ LoadAllVerdicts(void)
 	Cache.too_large = !fits;
 	Cache.complete = fits;
 	Loaded = true;
+}
+
+/* Copy the cache to a fresh block and use that instead. */
+static void
+MoveToShare(void)
+{
+	Size size =
+		add_size(SHARED_ENTRIES_OFFSET, mul_size(Cache.entries->size, sizeof(VerdictEntry)));
+	SharedVerdicts *shared = ShareCreate(size);
+
+	Cache.unshareable = shared == NULL;
+	if (!shared)
+		return;
+	memset(shared, 0, SHARED_ENTRIES_OFFSET);
+	shared->now = Cache.now;
+	shared->until = Cache.until;
+	shared->purpose = Cache.request.purpose;
+	shared->reference_count = Cache.request.actor_count;
+	memcpy(shared->references, Cache.references, sizeof(Cache.references));
+	shared->entries = *Cache.entries;
+	memcpy((char *) shared + SHARED_ENTRIES_OFFSET, Cache.entries->data,
+		   Cache.entries->size * sizeof(VerdictEntry));
+	Loaded = false;
+	UseSharedEntries(shared);
+	Loaded = true;
+	ShareShow();
+}
+
+bool
+ShareVerdicts(void)
+{
+	(void) VerdictGeneration();
+	if (!Cache.complete && !Cache.too_large)
+		LoadAllVerdicts();
+	(void) VerdictGeneration();
+	if (Cache.complete && !Cache.shared && !Cache.unshareable)
+		MoveToShare();
+	return Cache.shared != NULL;
+}
+
+void *
+SharedMap(void)
+{
+	return Cache.shared ? (char *) Cache.shared + SHARED_MAP_OFFSET : NULL;
 }
 
 phi_verdict

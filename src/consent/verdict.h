@@ -11,8 +11,20 @@
 /* Columns of phi.consent, by position. */
 enum ConsentColumn
 {
-	CO_ID = 1, CO_TOKEN, CO_STATUS, CO_PROGRAM, CO_DECISION, CO_SUBJECT, CO_PURPOSES, CO_ACTORS,
-	CO_FROM, CO_UNTIL, CO_CREATED_AT, CO_CREATED_BY, CO_REVOKED_AT, CO_REVOKED_BY,
+	CO_ID = 1,
+	CO_TOKEN,
+	CO_STATUS,
+	CO_PROGRAM,
+	CO_DECISION,
+	CO_SUBJECT,
+	CO_PURPOSES,
+	CO_ACTORS,
+	CO_FROM,
+	CO_UNTIL,
+	CO_CREATED_AT,
+	CO_CREATED_BY,
+	CO_REVOKED_AT,
+	CO_REVOKED_BY,
 	CO_LAST = CO_REVOKED_BY
 };
 
@@ -30,14 +42,29 @@ extern phi_verdict ReadVerdict(uint64 subject_token, int64 *directive);
 /* The limit of the decision caches of this process, in bytes. */
 extern Size DecisionCacheLimit(void);
 
+/*
+ * Moves with everything that may void a decision made before: for the row
+ * predicate, which cannot afford a call a row.  Together with the session's
+ * tick, session_user and the statement's time it covers all generations.
+ */
+extern uint64 DecisionTick;
+
+/*
+ * Take all consents in and show them to the parallel workers of this session;
+ * false when that cannot be.
+ */
+extern bool ShareVerdicts(void);
+
+/* Room for the decision map beside verdicts that are shared, or NULL: SHARED_MAP_BYTES. */
+extern void *SharedMap(void);
+
+#define SHARED_MAP_BYTES (2 * 1024 * 1024)
+
 /* ---- access.c ---- */
 
 /* Decide with labels that are no set of the table, past all caches where directive is given. */
 extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds,
 									  int64 *directive);
-
-/* What the labels of an argument demand, unknown ones counting as the strictest. */
-extern unsigned LabelDemandsOfArray(Datum labels);
 
 /* The base type of a subject argument; raises for what is no subject key. */
 extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
@@ -48,6 +75,16 @@ RuleExists(uint64 kinds)
 {
 	return (SessionRuleKinds() & kinds) != 0;
 }
+
+/* ---- row.c ---- */
+
+/* Have the decisions at hand for the workers that a parallel plan is about to start. */
+extern void ShareRowDecisions(PlannedStmt *statement);
+
+/* ---- labels.c ---- */
+
+/* What the labels of an argument demand, unknown ones counting as the strictest. */
+extern unsigned LabelDemandsOfArray(Datum labels);
 
 /* ---- one relcache callback for all (the number of callbacks is limited) ---- */
 

@@ -7,7 +7,7 @@
  * makes it read the rows again, keeping what is already unwrapped.  A key
  * that is gone or destroyed is wiped at that moment.
  *
- * The root key is never used itself: HKDF-SHA-256 makes the token keys from it.
+ * The root key is never used itself: tokens.c derives the token keys from it.
  *-------------------------------------------------------------------------
  */
 #include "keyring/keyring.h"
@@ -16,21 +16,15 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "keyring/kek.h"
+#include "keyring/wrap.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
-
-#define WRAPPED_SIZE	 (PHI_XAES_NONCE_SIZE + PHI_KEY_SIZE + PHI_XAES_TAG_SIZE)
-#define CHECK_VALUE_SIZE 8
-#define WRAP_LABEL		 "phi_guard data key 1"
-#define WRAP_INFO		 "phi_guard key wrapping 1"
-#define CHECK_INFO		 "phi_guard key check 1"
 
 /* Columns of phi.data_key, by position. */
 enum DataKeyColumn
@@ -41,25 +35,13 @@ enum DataKeyColumn
 typedef struct KeyEntry
 {
 	uint32 dek_id;
-	bool seen; /* by the scan in progress */
-	bool root;
+	bool seen;	/* by the scan in progress */
 	bool ready; /* key.xaes is made */
-	uint32 kek_version;
-	uint8 wrapped[WRAPPED_SIZE];
-	uint8 check_value[CHECK_VALUE_SIZE];
+	WrappedKey stored;
 	phi_data_key key;
 } KeyEntry;
 
-typedef struct Subkeys
-{
-	bool ready;
-	uint8 subject_token[PHI_SIPHASH_KEY];
-	uint8 row_token[PHI_SIPHASH_KEY];
-	uint8 reference[PHI_SIPHASH_KEY];
-} Subkeys;
-
 static HTAB *Keys = NULL;
-static Subkeys RootSubkeys;
 static uint32 RootId = 0;
 static uint32 CurrentId = 0;
 static Oid KeyTable = InvalidOid;
@@ -92,91 +74,6 @@ KeyringGeneration(void)
 	return Generation;
 }
 
-/* ---- wrapping ---- */
-
-/* AAD of a wrapped key: label, uuid, scope, version of the KEK. */
-static phi_bytes
-WrapAad(uint8 *buffer, const uint8 *uuid, bool root, uint32 kek_version)
-{
-	Size size = strlen(WRAP_LABEL);
-
-	memcpy(buffer, WRAP_LABEL, size);
-	memcpy(buffer + size, uuid, PHI_UUID_SIZE);
-	size += PHI_UUID_SIZE;
-	buffer[size++] = root ? 'r' : 'd';
-	phi_put_u32(buffer + size, kek_version);
-	return phi_bytes_of(buffer, size + 4);
-}
-
-/* Make the wrapping cipher of a KEK version ready; PHI_ERR_AUTH when the ring lacks it. */
-static phi_status
-WrapCipher(phi_xaes *cipher, uint32 kek_version)
-{
-	uint8 kek[PHI_KEY_SIZE];
-	uint8 wrapping[PHI_KEY_SIZE];
-	phi_status status;
-
-	if (!KekFind(kek_version, kek))
-		return PHI_ERR_AUTH;
-	status = phi_hkdf_sha256(phi_bytes_of(kek, PHI_KEY_SIZE), phi_bytes_of(NULL, 0),
-							 phi_bytes_of(WRAP_INFO, strlen(WRAP_INFO)), wrapping, PHI_KEY_SIZE);
-	if (status == PHI_OK)
-		status = phi_xaes_init(cipher, wrapping);
-	SecretWipe(kek, sizeof(kek));
-	SecretWipe(wrapping, sizeof(wrapping));
-	return status;
-}
-
-/* The value that tells whether a key was unwrapped right. */
-static phi_status
-KeyCheckValue(const uint8 key[PHI_KEY_SIZE], uint8 out[CHECK_VALUE_SIZE])
-{
-	return phi_hkdf_sha256(phi_bytes_of(key, PHI_KEY_SIZE), phi_bytes_of(NULL, 0),
-						   phi_bytes_of(CHECK_INFO, strlen(CHECK_INFO)), out, CHECK_VALUE_SIZE);
-}
-
-/* Unwrap an entry's key; the caller wipes it.  PHI_ERR_AUTH when the KEK is wrong or missing. */
-static phi_status
-TryUnwrap(const KeyEntry *entry, uint8 key[PHI_KEY_SIZE])
-{
-	uint8 aad[64];
-	uint8 check[CHECK_VALUE_SIZE];
-	phi_xaes cipher;
-	phi_status status = WrapCipher(&cipher, entry->kek_version);
-
-	if (status != PHI_OK)
-		return status;
-	status = phi_xaes_open(&cipher, entry->wrapped,
-						   WrapAad(aad, entry->key.uuid, entry->root, entry->kek_version),
-						   phi_bytes_of(entry->wrapped + PHI_XAES_NONCE_SIZE,
-										WRAPPED_SIZE - PHI_XAES_NONCE_SIZE),
-						   key);
-	phi_xaes_clear(&cipher);
-	if (status == PHI_OK)
-		status = KeyCheckValue(key, check);
-	if (status == PHI_OK && memcmp(check, entry->check_value, CHECK_VALUE_SIZE) != 0)
-		status = PHI_ERR_AUTH;
-	return status;
-}
-
-/* The same, or an error. */
-static void
-UnwrapKey(const KeyEntry *entry, uint8 key[PHI_KEY_SIZE])
-{
-	phi_status status = TryUnwrap(entry, key);
-
-	if (status == PHI_OK)
-		return;
-	SecretWipe(key, PHI_KEY_SIZE);
-	if (status != PHI_ERR_AUTH)
-		ReportStatus(status, "unwrap a data key");
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("data key %u cannot be unwrapped with key-encryption key version %u",
-						   entry->dek_id, entry->kek_version),
-					errhint("Give the key-encryption key that wrapped it, in phi.kek_file or "
-							"phi.kek_command.")));
-}
-
 /* ---- the rows ---- */
 
 /* Wipe what an entry has unwrapped. */
@@ -186,8 +83,8 @@ ClearEntry(KeyEntry *entry)
 	if (entry->ready)
 		phi_xaes_clear(&entry->key.xaes);
 	entry->ready = false;
-	if (entry->root)
-		SecretWipe(&RootSubkeys, sizeof(RootSubkeys));
+	if (entry->stored.root)
+		TokensForget();
 }
 
 /* Take one row in. */
@@ -214,14 +111,15 @@ ReadKeyRow(Datum *values, bool *nulls)
 	if (!found)
 		entry->ready = false;
 	entry->seen = true;
-	entry->root = strcmp(TextDatumGetCString(values[DK_SCOPE - 1]), "root") == 0;
-	entry->kek_version = (uint32) DatumGetInt32(values[DK_KEK - 1]);
-	memcpy(entry->wrapped, VARDATA_ANY(wrapped), WRAPPED_SIZE);
-	memcpy(entry->check_value, VARDATA_ANY(check), CHECK_VALUE_SIZE);
+	entry->stored.root = strcmp(TextDatumGetCString(values[DK_SCOPE - 1]), "root") == 0;
+	entry->stored.kek_version = (uint32) DatumGetInt32(values[DK_KEK - 1]);
+	memcpy(entry->stored.uuid, uuid, PHI_UUID_SIZE);
+	memcpy(entry->stored.wrapped, VARDATA_ANY(wrapped), WRAPPED_SIZE);
+	memcpy(entry->stored.check_value, VARDATA_ANY(check), CHECK_VALUE_SIZE);
 	memcpy(entry->key.uuid, uuid, PHI_UUID_SIZE);
 	entry->key.id = id;
 	if (strcmp(state, "current") == 0)
-		*(entry->root ? &RootId : &CurrentId) = id;
+		*(entry->stored.root ? &RootId : &CurrentId) = id;
 }
 
 /* Read phi.data_key; entries that are no longer there are wiped. */
@@ -277,7 +175,6 @@ PrepareProcess(void)
 	control.entrysize = sizeof(KeyEntry);
 	control.hcxt = TopMemoryContext;
 	Keys = hash_create("phi_guard data keys", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	SecretProtect(&RootSubkeys, sizeof(RootSubkeys));
 }
 
 /* Bring the rows up to date. */
@@ -305,6 +202,24 @@ LoadKeys(void)
 	}
 }
 
+/* Unwrap an entry's key; the caller wipes it. */
+static void
+UnwrapEntry(const KeyEntry *entry, uint8 key[PHI_KEY_SIZE])
+{
+	phi_status status = UnwrapKey(&entry->stored, key);
+
+	if (status == PHI_OK)
+		return;
+	SecretWipe(key, PHI_KEY_SIZE);
+	if (status != PHI_ERR_AUTH)
+		ReportStatus(status, "unwrap a data key");
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("data key %u cannot be unwrapped with key-encryption key version %u",
+						   entry->dek_id, entry->stored.kek_version),
+					errhint("Give the key-encryption key that wrapped it, in phi.kek_file or "
+							"phi.kek_command.")));
+}
+
 /* Make a data key ready. */
 static void
 ReadyKey(KeyEntry *entry)
@@ -313,7 +228,7 @@ ReadyKey(KeyEntry *entry)
 	phi_status status;
 
 	SecretProtect(entry, sizeof(KeyEntry));
-	UnwrapKey(entry, key);
+	UnwrapEntry(entry, key);
 	status = phi_xaes_init(&entry->key.xaes, key);
 	SecretWipe(key, sizeof(key));
 	CheckStatus(status, "prepare a data key");
@@ -321,7 +236,7 @@ ReadyKey(KeyEntry *entry)
 }
 
 /*
- * A data key by its id.  The last one is remembered: values of one table share it.
+ * A data key by its id.
  */
 phi_data_key *
 KeyringKey(uint32 dek_id)
@@ -330,7 +245,7 @@ KeyringKey(uint32 dek_id)
 
 	LoadKeys();
 	entry = hash_search(Keys, &dek_id, HASH_FIND, NULL);
-	if (!entry || entry->root)
+	if (!entry || entry->stored.root)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("data key %u does not exist or was destroyed", dek_id),
 						errhint("Restore the row of phi.data_key, or accept that the value is gone.")));
@@ -364,141 +279,57 @@ KeyringCurrentKey(void)
 	return KeyringKey(CurrentId);
 }
 
-/* ---- tokens ---- */
-
-/* Derive one subkey of the root key. */
-static phi_status
-DeriveSubkey(const uint8 *root, const char *info, uint8 out[PHI_SIPHASH_KEY])
+void
+KeyringRootKey(uint8 key[PHI_KEY_SIZE])
 {
-	return phi_hkdf_sha256(phi_bytes_of(root, PHI_KEY_SIZE), phi_bytes_of(NULL, 0),
-						   phi_bytes_of(info, strlen(info)), out, PHI_SIPHASH_KEY);
-}
-
-/* The subkeys of the root key, made at first use. */
-static const Subkeys *
-GetSubkeys(void)
-{
-	uint8 root[PHI_KEY_SIZE];
-	KeyEntry *entry;
-	phi_status status;
-
-	if (likely(RootSubkeys.ready && !Stale))
-		return &RootSubkeys;
 	RequireKeys();
-	if (RootSubkeys.ready)
-		return &RootSubkeys;
-	entry = hash_search(Keys, &RootId, HASH_FIND, NULL);
-	UnwrapKey(entry, root);
-	status = DeriveSubkey(root, "phi_guard subject token 1", RootSubkeys.subject_token);
-	if (status == PHI_OK)
-		status = DeriveSubkey(root, "phi_guard row token 1", RootSubkeys.row_token);
-	if (status == PHI_OK)
-		status = DeriveSubkey(root, "phi_guard reference 1", RootSubkeys.reference);
-	SecretWipe(root, sizeof(root));
-	CheckStatus(status, "derive the token keys");
-	RootSubkeys.ready = true;
-	return &RootSubkeys;
+	UnwrapEntry(hash_search(Keys, &RootId, HASH_FIND, NULL), key);
 }
 
-/* 0 means "no row" in an envelope, so a token is never 0. */
-static uint64
-Token(const uint8 key[PHI_SIPHASH_KEY], const void *data, Size size)
+bool
+KeyringIsStale(void)
 {
-	uint64 token = phi_siphash24(key, phi_bytes_of(data, size));
-
-	return token == 0 ? 1 : token;
-}
-
-uint64
-SubjectTokenOfText(const char *canonical, Size size)
-{
-	return Token(GetSubkeys()->subject_token, canonical, size);
-}
-
-uint64
-SubjectToken(Datum subject, Oid type)
-{
-	StringInfoData key;
-	uint64 token;
-
-	if (type == INT8OID || type == INT4OID)
-	{
-		char digits[24];
-		int64 value = type == INT8OID ? DatumGetInt64(subject) : DatumGetInt32(subject);
-
-		return SubjectTokenOfText(digits, (Size) pg_lltoa(value, digits));
-	}
-	initStringInfo(&key);
-	KeyTextAppend(&key, subject, type);
-	token = SubjectTokenOfText(key.data, (Size) key.len);
-	pfree(key.data);
-	return token;
-}
-
-uint64
-RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size size)
-{
-	uint8 buffer[256];
-	uint8 *data = size <= sizeof(buffer) - PHI_UUID_SIZE ? buffer : palloc(size + PHI_UUID_SIZE);
-	uint64 token;
-
-	memcpy(data, column_uuid, PHI_UUID_SIZE);
-	memcpy(data + PHI_UUID_SIZE, key_texts, size);
-	token = Token(GetSubkeys()->row_token, data, size + PHI_UUID_SIZE);
-	if (data != buffer)
-		pfree(data);
-	return token;
-}
-
-uint64
-ActorReference(const char *prefix, const char *name)
-{
-	char *reference = psprintf("%s:%s", prefix, name);
-	uint64 token = Token(GetSubkeys()->reference, reference, strlen(reference));
-
-	pfree(reference);
-	return token;
+	return Stale;
 }
 
 /* ---- SQL ---- */
+
+/* A bytea of these bytes. */
+static Datum
+BytesDatum(const uint8 *data, Size size)
+{
+	bytea *out = palloc(size + VARHDRSZ);
+
+	SET_VARSIZE(out, size + VARHDRSZ);
+	memcpy(VARDATA(out), data, size);
+	return PointerGetDatum(out);
+}
 
 /* Make, wrap and store one key. */
 static void
 CreateKey(bool root)
 {
 	static const Oid types[] = {UUIDOID, TEXTOID, INT4OID, BYTEAOID, BYTEAOID};
-	uint32 kek_version = KekCurrentVersion();
 	uint8 key[PHI_KEY_SIZE];
-	uint8 aad[64];
-	pg_uuid_t uuid;
-	bytea *wrapped = palloc(VARHDRSZ + WRAPPED_SIZE);
-	bytea *check = palloc(VARHDRSZ + CHECK_VALUE_SIZE);
-	uint8 *out = (uint8 *) VARDATA(wrapped);
-	phi_xaes cipher;
+	WrappedKey made;
 	phi_status status;
 	Datum values[5];
 
-	SET_VARSIZE(wrapped, VARHDRSZ + WRAPPED_SIZE);
-	SET_VARSIZE(check, VARHDRSZ + CHECK_VALUE_SIZE);
-	CheckStatus(WrapCipher(&cipher, kek_version), "prepare a key-encryption key");
-	RandomBytes(uuid.data, UUID_LEN);
-	uuid.data[6] = (uuid.data[6] & 0x0f) | 0x40; /* RFC 9562 version 4 */
-	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
+	made.root = root;
+	made.kek_version = KekCurrentVersion();
+	RandomBytes(made.uuid, PHI_UUID_SIZE);
+	made.uuid[6] = (made.uuid[6] & 0x0f) | 0x40; /* RFC 9562 version 4 */
+	made.uuid[8] = (made.uuid[8] & 0x3f) | 0x80;
 	RandomBytes(key, sizeof(key));
-	RandomBytes(out, PHI_XAES_NONCE_SIZE);
-	status = phi_xaes_seal(&cipher, out, WrapAad(aad, uuid.data, root, kek_version),
-						   phi_bytes_of(key, PHI_KEY_SIZE), out + PHI_XAES_NONCE_SIZE);
-	if (status == PHI_OK)
-		status = KeyCheckValue(key, (uint8 *) VARDATA(check));
+	status = WrapKey(&made, key);
 	SecretWipe(key, sizeof(key));
-	phi_xaes_clear(&cipher);
 	CheckStatus(status, "wrap a new data key");
 
-	values[0] = UUIDPGetDatum(&uuid);
+	values[0] = UUIDPGetDatum((pg_uuid_t *) made.uuid);
 	values[1] = CStringGetTextDatum(root ? "root" : "data");
-	values[2] = Int32GetDatum((int32) kek_version);
-	values[3] = PointerGetDatum(wrapped);
-	values[4] = PointerGetDatum(check);
+	values[2] = Int32GetDatum((int32) made.kek_version);
+	values[3] = BytesDatum(made.wrapped, WRAPPED_SIZE);
+	values[4] = BytesDatum(made.check_value, CHECK_VALUE_SIZE);
 	if (SPI_execute_with_args("INSERT INTO phi.data_key (key_uuid, scope, state, kek_version, wrapped, "
 							  "check_value) VALUES ($1, $2, 'current', $3, $4, $5)",
 							  5, (Oid *) types, values, NULL, false, 0) != SPI_OK_INSERT)
@@ -556,7 +387,7 @@ phi_key_opens(PG_FUNCTION_ARGS)
 	entry = hash_search(Keys, &id, HASH_FIND, NULL);
 	if (!entry)
 		PG_RETURN_BOOL(false);
-	status = TryUnwrap(entry, key);
+	status = UnwrapKey(&entry->stored, key);
 	SecretWipe(key, sizeof(key));
 	if (status != PHI_OK && status != PHI_ERR_AUTH)
 		ReportStatus(status, "unwrap a data key");

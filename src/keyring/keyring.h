@@ -25,6 +25,15 @@ extern phi_data_key *KeyringCurrentKey(void);
 /* Do keys exist in this database (whether or not they can be unwrapped)? */
 extern bool KeyringExists(void);
 
+/* The root key, unwrapped for the moment; the caller wipes it. */
+extern void KeyringRootKey(uint8 key[PHI_KEY_SIZE]);
+
+/* Must the key table be read again before its answers count? */
+extern bool KeyringIsStale(void);
+
+/* Forget the subkeys of the root key. */
+extern void TokensForget(void);
+
 /* Changes when the keys of this process were loaded anew. */
 extern uint64 KeyringGeneration(void);
 

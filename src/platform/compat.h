@@ -29,6 +29,9 @@
 #include "varatt.h"
 #endif
 
+/* Before the type of a function that does not return; PostgreSQL's own macro changed its place in 18. */
+#define PHI_NORETURN __attribute__((noreturn))
+
 /* May roleid execute the function? */
 static inline bool
 RoleMayExecute(Oid function, Oid roleid)

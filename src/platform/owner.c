@@ -23,8 +23,14 @@
 PG_FUNCTION_INFO_V1(phi_run_as_owner);
 PG_FUNCTION_INFO_V1(phi_policy_changed);
 
-/* Depth of phi.run_as_owner; reset by the error path of the call itself. */
-static int CommandDepth = 0;
+/* The call of phi.run_as_owner in progress: put back by the error path of the call itself. */
+typedef struct OwnerCommand
+{
+	Oid relation; /* 0 when there is none */
+	bool opening; /* the command may open the relation's values */
+} OwnerCommand;
+
+static OwnerCommand Command = {InvalidOid, false};
 
 /* Switch the user; guc_level 0 means that no setting was changed. */
 static void
@@ -94,23 +100,34 @@ OwnerEnd(const OwnerScope *scope)
 bool
 OwnerCommandInProgress(void)
 {
-	return CommandDepth > 0;
+	return OidIsValid(Command.relation);
+}
+
+bool
+OwnerCommandFor(Oid relation, bool opening)
+{
+	return OidIsValid(relation) && Command.relation == relation && (Command.opening || !opening);
 }
 
 /*
- * phi.run_as_owner(relation regclass, command text): run one command as the
- * relation's owner.  Internal: no role holds EXECUTE.
+ * phi.run_as_owner(relation regclass, command text, opening boolean): run one
+ * command as the relation's owner.  opening: the command turns the relation
+ * back to plain text, so that opening its values is what was asked for; never
+ * true otherwise, because the owner's own code may run inside the command.
+ * Internal: no role holds EXECUTE.
  */
 Datum
 phi_run_as_owner(PG_FUNCTION_ARGS)
 {
 	Oid relation = PG_GETARG_OID(0);
 	char *command = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	OwnerCommand outer = Command;
 	OwnerScope scope;
 
 	RequirePreload();
 	RelationOwnerBegin(&scope, relation);
-	CommandDepth++;
+	Command.relation = relation;
+	Command.opening = PG_GETARG_BOOL(2);
 	PG_TRY();
 	{
 		if (SPI_connect() != SPI_OK_CONNECT)
@@ -121,7 +138,7 @@ phi_run_as_owner(PG_FUNCTION_ARGS)
 	}
 	PG_FINALLY();
 	{
-		CommandDepth--;
+		Command = outer;
 	}
 	PG_END_TRY();
 	OwnerEnd(&scope);

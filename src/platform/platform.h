@@ -18,7 +18,7 @@
 /* ---- errors.c: the only translation of a status to an error ---- */
 
 /* Raise status as an error; action completes "could not <action>". */
-extern void pg_attribute_noreturn() ReportStatus(phi_status status, const char *action);
+extern PHI_NORETURN void ReportStatus(phi_status status, const char *action);
 
 static inline void
 CheckStatus(phi_status status, const char *action)
@@ -90,6 +90,8 @@ extern void RelationOwnerBegin(OwnerScope *scope, Oid relation);
 extern void OwnerEnd(const OwnerScope *scope);
 /* Is phi.run_as_owner() at work in this session? */
 extern bool OwnerCommandInProgress(void);
+/* Is it at work for this relation, and was it asked to open values when opening is true? */
+extern bool OwnerCommandFor(Oid relation, bool opening);
 
 /* ---- keytext.c: the canonical bytes of a key value ---- */
 

@@ -21,10 +21,10 @@ REVOKE ALL ON FUNCTION phi.policy_changed() FROM PUBLIC;
 COMMENT ON FUNCTION phi.policy_changed() IS
 	'Statement trigger of the policy tables: every session forgets what it cached of the table';
 
-CREATE FUNCTION phi.run_as_owner(relation regclass, command text) RETURNS void
+CREATE FUNCTION phi.run_as_owner(relation regclass, command text, opening boolean DEFAULT false) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_run_as_owner';
-REVOKE ALL ON FUNCTION phi.run_as_owner(regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION phi.run_as_owner(regclass, text) IS
+REVOKE ALL ON FUNCTION phi.run_as_owner(regclass, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.run_as_owner(regclass, text, boolean) IS
 	'Internal: runs one command as the owner of the relation, in a security-restricted operation';
 
 CREATE TABLE phi.table_policy

@@ -76,24 +76,23 @@ BEGIN
 		WHERE p.kind <> 'none' AND NOT p.sealed)
 	SELECT 'type cannot be encrypted', p.label, NULL
 	FROM plain p WHERE phi.sealed_family(p.atttypid) IS NULL AND NOT p.relispartition
-	UNION ALL
-	SELECT 'generated column', p.label, format('ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION', p.attrelid::regclass, p.attname)
+	UNION
+	SELECT 'generated column', p.label, phi.ungenerate(p.attrelid, p.attname, p.attgenerated)
 	FROM plain p WHERE p.attgenerated <> '' AND NOT p.relispartition
-	UNION ALL
+	UNION
 	SELECT 'identity column', p.label, format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.attrelid::regclass, p.attname)
 	FROM plain p WHERE p.attidentity <> '' AND NOT p.relispartition
-	UNION ALL
+	UNION
 	SELECT 'partition key', p.label, NULL
 	FROM plain p WHERE EXISTS (
 		SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = p.attrelid
 			AND d.objsubid = p.attnum AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid
 			AND d.refobjsubid = 0 AND d.deptype = 'i')
-	UNION ALL
+	UNION
 	SELECT b.action, b.object, b.statement
-	FROM (SELECT DISTINCT d.classid, d.objid, p.attrelid, p.attnum FROM plain p JOIN pg_depend d
-			ON d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid AND d.refobjsubid = p.attnum) AS u
-		CROSS JOIN LATERAL phi.dependant(u.classid, u.objid, u.attrelid, u.attnum) b
-	GROUP BY b.action, b.object, b.statement;
+	FROM plain p
+		JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid AND d.refobjsubid = p.attnum
+		CROSS JOIN LATERAL phi.dependant(d.classid, d.objid, p.attrelid, p.attnum) b;
 END $$;
 REVOKE ALL ON FUNCTION phi.column_blockers(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_blockers(regclass) IS
@@ -111,7 +110,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'));
 	WHEN 'pg_attrdef'::regclass THEN
 		RETURN QUERY SELECT 'generated column', format('%s.%I', d.adrelid::regclass, a.attname),
-			format('ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION', d.adrelid::regclass, a.attname)
+			phi.ungenerate(d.adrelid, a.attname, a.attgenerated)
 		FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
 			JOIN pg_class c ON c.oid = d.adrelid
 		WHERE d.oid = object_id AND (d.adrelid, d.adnum) <> (relation::oid, column_number) AND NOT c.relispartition;
@@ -157,6 +156,17 @@ REVOKE ALL ON FUNCTION phi.dependant(oid, oid, regclass, smallint) FROM PUBLIC;
 COMMENT ON FUNCTION phi.dependant(oid, oid, regclass, smallint) IS
 	'Internal: an object that depends on a column, as a blocker; no row where it is none';
 
+CREATE FUNCTION phi.ungenerate(relation regclass, column_name name, generated "char") RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- A virtual column has no values to keep.
+	RETURN format(CASE generated WHEN 's' THEN 'ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION'
+				  ELSE 'ALTER TABLE %s DROP COLUMN %I' END, relation, column_name);
+END $$;
+REVOKE ALL ON FUNCTION phi.ungenerate(regclass, name, "char") FROM PUBLIC;
+COMMENT ON FUNCTION phi.ungenerate(regclass, name, "char") IS
+	'Internal: the statement after which a column is generated no more';
+
 CREATE FUNCTION phi.key_columns(relation regclass) RETURNS name[]
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -173,8 +183,11 @@ CREATE FUNCTION phi.blockers(relation regclass, subject name, labels name, view 
 	RETURNS TABLE (action text, object text, statement text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN QUERY SELECT * FROM phi.table_blockers(relation, subject, labels, phi.key_columns(relation), view);
-	RETURN QUERY SELECT * FROM phi.column_blockers(relation) b ORDER BY b.object COLLATE "C", b.action COLLATE "C";
+	RETURN QUERY
+	SELECT b.* FROM (
+		SELECT * FROM phi.table_blockers(relation, subject, labels, phi.key_columns(relation), view)
+		UNION ALL SELECT * FROM phi.column_blockers(relation)) b
+	ORDER BY b.object COLLATE "C", b.action COLLATE "C";
 END $$;
 REVOKE ALL ON FUNCTION phi.blockers(regclass, name, name, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.blockers(regclass, name, name, text) IS 'Internal: everything that stands in the way';
@@ -234,7 +247,7 @@ BEGIN
 			AND a.attname <> ALL (phi.key_columns(protect_plan.relation) || subject || coalesce(labels, subject))
 			AND NOT EXISTS (SELECT FROM phi.column_policy c
 							WHERE c.relation = protect_plan.relation AND c.column_name = a.attname))
-	SELECT row_number() OVER (ORDER BY s.place), s.action, s.object, s.blocker, s.statement FROM steps s ORDER BY 1;
+	SELECT row_number() OVER (ORDER BY s.place, s.object COLLATE "C", s.action COLLATE "C"), s.action, s.object, s.blocker, s.statement FROM steps s ORDER BY 1;
 END $$;
 REVOKE ALL ON FUNCTION phi.protect_plan(regclass, name, text, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.protect_plan(regclass, name, text, name) IS

@@ -38,7 +38,7 @@ CREATE FUNCTION phi.convert_columns(relation regclass, clauses text, sealing boo
 DECLARE
 	defaults record := phi.keep_defaults(relation, sealing);
 BEGIN
-	PERFORM phi.run_as_owner(relation, format('ALTER TABLE %s %s', relation, clauses));
+	PERFORM phi.run_as_owner(relation, format('ALTER TABLE %s %s', relation, clauses), opening => NOT sealing);
 	FOR i IN 1 .. coalesce(cardinality(defaults.commands), 0) LOOP
 		PERFORM phi.run_as_owner(defaults.members[i], defaults.commands[i]);
 	END LOOP;

@@ -21,6 +21,16 @@
 
 #define ACCESS_POLICY "phi_access"
 
+Oid
+LockOwned(const RangeVar *name, LOCKMODE mode)
+{
+	Oid relid = RangeVarGetRelid(name, NoLock, true);
+
+	if (!OidIsValid(relid) || !RoleOwnsRelation(relid, GetUserId()))
+		return relid;
+	return RangeVarGetRelid(name, mode, true);
+}
+
 void
 RecordCommand(Oid relid, const char *detail)
 {
@@ -44,7 +54,7 @@ SuperuserOnly(Oid relid, const char *what)
 	if (!superuser())
 		ereport(
 			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("permission denied to %s of protected table \"%s\"", what, get_rel_name(relid)),
+			errmsg("permission denied to %s: table \"%s\" is protected", what, get_rel_name(relid)),
 			errhint("Only a superuser may do this, and it leaves an event."));
 	RecordCommand(relid, what);
 }
@@ -190,16 +200,19 @@ GuardChild(Oid parent, bool partition, bool foreign)
 void
 GuardPolicy(const RangeVar *table, const char *policy, const char *verb)
 {
-	Oid relid = RangeVarGetRelid(table, NoLock, true);
+	Oid relid;
 
-	if (strcmp(policy, ACCESS_POLICY) == 0 && OidIsValid(relid) && RegistryRelation(relid) != NULL)
+	if (strcmp(policy, ACCESS_POLICY) != 0)
+		return;
+	relid = LockOwned(table, AccessExclusiveLock);
+	if (OidIsValid(relid) && RegistryRelation(relid) != NULL)
 		SuperuserOnly(relid, psprintf("%s policy %s", verb, ACCESS_POLICY));
 }
 
 void
 GuardRule(const RangeVar *table)
 {
-	Oid relid = RangeVarGetRelid(table, NoLock, true);
+	Oid relid = LockOwned(table, AccessExclusiveLock);
 
 	if (OidIsValid(relid) && RegistryRelation(relid) != NULL)
 		SuperuserOnly(relid, "create a rule");

@@ -4,7 +4,6 @@
  *		in upkeep.c asks it.
  *
  * Every function returns when the command may go on, and raises otherwise.
- * The relations are locked by the caller.
  *-------------------------------------------------------------------------
  */
 #ifndef PHI_REDACT_GUARDS_H
@@ -12,11 +11,19 @@
 
 #include "platform/platform.h"
 #include "platform/registry.h"
+#include "storage/lockdefs.h"
+
+/*
+ * Find a relation by name and, where the current user owns it, lock it as the
+ * command is going to: so that the name means the same to both.  Another's is
+ * not locked: the command will fail.  0 where there is none.
+ */
+extern Oid LockOwned(const RangeVar *name, LOCKMODE mode);
 
 /* Leave a ddl event of a command on a protected table. */
 extern void RecordCommand(Oid relid, const char *detail);
 
-/* One subcommand of ALTER TABLE; relation is NULL where the table is not protected. */
+/* One subcommand of ALTER TABLE on a locked table; relation is NULL where it is not protected. */
 extern void GuardAlterCommand(const AlterTableCmd *command, Oid relid,
 							  const ProtectedRelation *relation);
 

@@ -52,8 +52,8 @@ BEGIN
 	END IF;
 	parts := parse_ident(wanted);
 	IF cardinality(parts) > 2 OR EXISTS (SELECT FROM unnest(parts) p WHERE octet_length(p) > 63) THEN
-		RAISE EXCEPTION 'the name of the view of table "%" is too long', relation
-			USING ERRCODE = 'name_too_long', HINT = 'Give a name, or a schema and a name, of at most 63 bytes each.';
+		RAISE EXCEPTION 'improper name for the redacted view of table "%"', relation USING ERRCODE = 'invalid_name',
+			HINT = 'Give a name, or a schema and a name, of at most 63 bytes each.';
 	END IF;
 	view_name := parts[cardinality(parts)];
 	IF cardinality(parts) = 2 THEN
@@ -75,10 +75,15 @@ CREATE FUNCTION phi.view_columns(relation regclass)
 DECLARE
 	policy phi.table_policy;
 	key_list text;
+	text_collation text := ''; -- of what reveal() returns, where a key would give it its own
 BEGIN
 	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = view_columns.relation;
 	SELECT coalesce(string_agg(format(', %I', k), '' ORDER BY n), '') INTO key_list
 	FROM unnest(policy.key_columns) WITH ORDINALITY AS u (k, n);
+	IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = view_columns.relation AND a.attname = ANY (policy.key_columns)
+			   AND a.attcollation NOT IN (0, '"default"'::regcollation)) THEN
+		text_collation := ' COLLATE pg_catalog."default"';
+	END IF;
 
 	RETURN QUERY
 	SELECT row_number() OVER (ORDER BY a.attnum), a.attname,
@@ -87,6 +92,7 @@ BEGIN
 		CASE WHEN s.sealed THEN it.typcollation ELSE a.attcollation END,
 		NOT s.sealed AND NOT s.plain,
 		CASE WHEN s.sealed THEN format('phi.reveal(%I%s)', a.attname, key_list) || coalesce('::' || s.cast_to, '')
+				|| CASE WHEN it.typcollation <> 0 THEN text_collation ELSE '' END
 			WHEN s.plain THEN format('%I', a.attname)
 			ELSE phi.typed_null(a.atttypid, a.atttypmod, a.attcollation) END
 	FROM pg_attribute a
@@ -123,10 +129,10 @@ CREATE FUNCTION phi.view_options(view regclass) RETURNS text
 BEGIN
 	RETURN (SELECT coalesce(' WITH (' || string_agg(format('%I = %L', split_part(o, '=', 1),
 				substr(o, strpos(o, '=') + 1)), ', ') || ')', '')
-			FROM pg_class c, unnest(c.reloptions) o WHERE c.oid = view);
+			FROM pg_class c, unnest(c.reloptions) o WHERE c.oid = view AND o NOT LIKE 'check_option=%');
 END $$;
 REVOKE ALL ON FUNCTION phi.view_options(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION phi.view_options(regclass) IS 'Internal: the WITH clause that a view has';
+COMMENT ON FUNCTION phi.view_options(regclass) IS 'Internal: the WITH clause that a view has; without a check option, which its view of NULLs cannot have';
 
 CREATE FUNCTION phi.blank_view(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

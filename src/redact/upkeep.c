@@ -184,15 +184,19 @@ LockView(Oid relid)
 		LockRelationOid(relation->view, AccessExclusiveLock);
 }
 
-/* ATTACH PARTITION: the locks of the command, so that the name keeps its meaning. */
-static Oid
-LockAttached(const PartitionCmd *command)
+/* DROP COLUMN: now, because the same command may add another column of that name. */
+static void
+BeforeDropColumn(Upkeep *work, Oid relid, const char *column)
 {
-	Oid relid = RangeVarGetRelid(command->name, NoLock, true);
+	Oid types[2] = {REGCLASSOID, NAMEOID};
+	NameData name;
+	Datum values[2];
 
-	if (!OidIsValid(relid) || !RoleOwnsRelation(relid, GetUserId()))
-		return InvalidOid; /* the command will say so */
-	return RangeVarGetRelid(command->name, AccessExclusiveLock, true);
+	namestrcpy(&name, column);
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = NameGetDatum(&name);
+	RunOwned("SELECT phi.column_dropped($1, $2)", 2, types, values, NULL, NULL);
+	work->dropping = true;
 }
 
 static void
@@ -217,10 +221,11 @@ BeforeAlterTable(Upkeep *work, AlterTableStmt *statement)
 
 		GuardAlterCommand(command, relid, relation);
 		if (command->subtype == AT_DropColumn)
-			work->dropping = true;
+			BeforeDropColumn(work, relid, command->name);
 		if (command->subtype == AT_AttachPartition && relation != NULL)
 		{
-			work->attached = LockAttached((const PartitionCmd *) command->def);
+			work->attached =
+				LockOwned(((const PartitionCmd *) command->def)->name, AccessExclusiveLock);
 			work->members = true;
 		}
 	}
@@ -265,7 +270,9 @@ BeforeCreate(Upkeep *work, const CreateStmt *statement, bool foreign)
 
 	foreach (cell, statement->inhRelations)
 	{
-		Oid parent = RangeVarGetRelid(lfirst_node(RangeVar, cell), NoLock, true);
+		Oid parent = LockOwned(lfirst_node(RangeVar, cell), statement->partbound != NULL
+																? AccessExclusiveLock
+																: ShareUpdateExclusiveLock);
 		const ProtectedRelation *relation;
 
 		GuardChild(parent, statement->partbound != NULL, foreign);
@@ -437,11 +444,12 @@ MayConcern(const Node *statement)
 	}
 }
 
-/* Does the extension's own script run?  Our tables may not be complete yet. */
+/* Is the extension being made, by its script or by pg_upgrade?  Its tables may not be there yet. */
 static bool
-InOwnScript(void)
+BeingMade(void)
 {
-	return creating_extension && CurrentExtensionObject == get_extension_oid("phi_guard", true);
+	return IsBinaryUpgrade ||
+		   (creating_extension && CurrentExtensionObject == get_extension_oid("phi_guard", true));
 }
 
 static void
@@ -454,8 +462,7 @@ UpkeepUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool concerned;
 
 	AuditGuardUtility(statement);
-	concerned =
-		MayConcern(statement->utilityStmt) && !Busy && ExtensionInstalled() && !InOwnScript();
+	concerned = MayConcern(statement->utilityStmt) && !Busy && ExtensionInstalled() && !BeingMade();
 	if (concerned)
 		BeforeCommand(&work, statement->utilityStmt);
 	next(statement, query, read_only_tree, context, params, environment, destination, completion);

@@ -12,11 +12,27 @@ BEGIN
 	SELECT p.view::oid, false, p.view::text FROM phi.table_policy p WHERE p.view IS NOT NULL
 	UNION ALL
 	SELECT DISTINCT c.relation::oid, false, c.relation::text FROM phi.column_policy c
-	WHERE c.relation IS NOT NULL AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = c.relation);
+	WHERE c.relation IS NOT NULL AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = c.relation)
+	ORDER BY 3;
 END $$;
 REVOKE ALL ON FUNCTION phi.tended_relations() FROM PUBLIC;
 COMMENT ON FUNCTION phi.tended_relations() IS
 	'Internal: protected tables with their partitions (is_table), their views, and tables with classified columns';
+
+CREATE FUNCTION phi.column_dropped(relation regclass, dropped name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = column_dropped.relation AND c.column_name = dropped) THEN
+		DELETE FROM phi.column_policy c
+		WHERE c.relation = column_dropped.relation AND c.column_name = dropped AND NOT c.sealed;
+		UPDATE phi.column_policy c SET relation = NULL
+		WHERE c.relation = column_dropped.relation AND c.column_name = dropped;
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.column_dropped(regclass, name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.column_dropped(regclass, name) IS
+	'Internal: a column is about to be dropped: its policy goes; the id of a sealed one stays known';
 
 CREATE FUNCTION phi.forget_dropped() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

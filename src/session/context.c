@@ -21,7 +21,7 @@
 #define CONTEXT_NAME   "phi.context"
 #define CONTEXT_FORMAT "1 %u " UINT64_FORMAT " %s"
 #define CONTEXT_SIZE   80 /* of the longest text form, with its terminator */
-#define CODE_SIZE	   16 /* of the longest purpose code, with its terminator */
+#define CODE_SIZE      16 /* of the longest purpose code, with its terminator */
 
 /* The variable of the setting; only guc.c writes it. */
 static char *ContextText = NULL;

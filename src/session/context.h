@@ -11,7 +11,7 @@
 
 typedef struct ContextEntry
 {
-	Oid role;	   /* the session_user it was stated for */
+	Oid role;      /* the session_user it was stated for */
 	uint64 serial; /* of that role's enrollment */
 	phi_purpose purpose;
 } ContextEntry;

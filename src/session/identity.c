@@ -139,7 +139,8 @@ static void
 CheckName(text *name, const char *what)
 {
 	if (strspn(text_to_cstring(name), " \t\n\r") == VARSIZE_ANY_EXHDR(name))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", what)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", what)));
 	if (VARSIZE_ANY_EXHDR(name) >= SESSION_NAME_SIZE)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s is too long", what),
 						errdetail("The limit is %d bytes.", SESSION_NAME_SIZE - 1)));
@@ -155,7 +156,8 @@ CheckedElements(Datum array, const char *what, Datum **elements)
 	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, elements, &nulls,
 					  &count);
 	if (count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", what)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", what)));
 	for (int i = 0; i < count; i++)
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -199,16 +201,18 @@ phi_check_enrollment(PG_FUNCTION_ARGS)
 	RequirePreload();
 	for (int i = 0; i < 4; i++)
 		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("login role, actor, workforce roles and purposes must not be null")));
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("login role, actor, workforce roles and purposes must not be null")));
 	if (!GetUserNameFromId(PG_GETARG_OID(0), true))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role with OID %u does not exist",
-																  PG_GETARG_OID(0))));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role with OID %u does not exist", PG_GETARG_OID(0))));
 	CheckName(PG_GETARG_TEXT_PP(1), "the actor");
 	count = CheckedElements(PG_GETARG_DATUM(2), "the list of workforce roles", &roles);
 	if (count > SESSION_MAX_ROLES)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("too many workforce roles"),
-						errdetail("The limit is %d.", SESSION_MAX_ROLES)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("too many workforce roles"),
+				 errdetail("The limit is %d.", SESSION_MAX_ROLES)));
 	for (int i = 0; i < count; i++)
 		CheckName(DatumGetTextPP(roles[i]), "a workforce role");
 	CheckPurposes(PG_GETARG_DATUM(3));

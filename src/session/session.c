@@ -32,7 +32,13 @@
 /* Columns of phi.enrollment, by position. */
 enum EnrollmentColumn
 {
-	EN_ROLE = 1, EN_ACTOR, EN_ROLES, EN_PURPOSES, EN_ORGANIZATION, EN_SERIAL, EN_ENROLLED_AT,
+	EN_ROLE = 1,
+	EN_ACTOR,
+	EN_ROLES,
+	EN_PURPOSES,
+	EN_ORGANIZATION,
+	EN_SERIAL,
+	EN_ENROLLED_AT,
 	EN_LAST = EN_ENROLLED_AT
 };
 

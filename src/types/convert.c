@@ -3,9 +3,11 @@
  *		Converting the columns of a table in place, for phi.protect and
  *		phi.unprotect, and checking where values are sealed for.
  *
- * seal_in_place and open_in_place run inside ALTER TABLE ... USING as the
- * table's owner.  They work only while phi.run_as_owner is at work, which no
- * role can call: an owner cannot use them to open anything.
+ * They run inside ALTER TABLE ... USING and queries as the table's owner, and
+ * work only while phi.run_as_owner is at work for that table, which no role
+ * can call.  The owner's own code (an index expression, a constraint) may run
+ * in the same command: so nothing of another table can be sealed or opened,
+ * and of the table itself only while phi.unprotect turns it to plain text.
  *-------------------------------------------------------------------------
  */
 #include "types/sealing.h"
@@ -19,12 +21,11 @@ PG_FUNCTION_INFO_V1(phi_seal_in_place);
 PG_FUNCTION_INFO_V1(phi_open_in_place);
 PG_FUNCTION_INFO_V1(phi_is_sealed_for);
 
-/* Raise unless our own maintenance runs. */
+/* Raise unless our own maintenance allows it. */
 static void
-RequireMaintenance(void)
+RequireMaintenance(bool allowed)
 {
-	RequirePreload();
-	if (!OwnerCommandInProgress())
+	if (!allowed)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for in-place conversion"),
 						errhint("Use phi.protect or phi.unprotect.")));
@@ -83,10 +84,11 @@ phi_seal_in_place(PG_FUNCTION_ARGS)
 {
 	SealTarget target;
 
-	RequireMaintenance();
+	RequireMaintenance(OwnerCommandInProgress());
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	TargetArguments(fcinfo, &target);
+	RequireMaintenance(OwnerCommandFor(RegistryColumn(target.column_id)->relation, false));
 	PG_RETURN_POINTER(SealValue(SignatureInner(fcinfo->flinfo, false), PG_GETARG_DATUM(0), &target));
 }
 
@@ -96,10 +98,13 @@ phi_seal_in_place(PG_FUNCTION_ARGS)
 Datum
 phi_open_in_place(PG_FUNCTION_ARGS)
 {
+	const ProtectedColumn *column;
 	phi_header header;
 
-	RequireMaintenance();
+	RequireMaintenance(OwnerCommandInProgress());
 	ReadHeader(PG_GETARG_DATUM(0), &header);
+	column = header.bound ? RegistryColumn(header.column_id) : NULL;
+	RequireMaintenance(!header.bound || (column && OwnerCommandFor(column->relation, true)));
 	PG_RETURN_DATUM(
 		OpenValue(SignatureInner(fcinfo->flinfo, true), PG_GETARG_DATUM(0), &header));
 }
@@ -114,7 +119,7 @@ phi_is_sealed_for(PG_FUNCTION_ARGS)
 	SealTarget target;
 	phi_header header;
 
-	RequireMaintenance();
+	RequireMaintenance(OwnerCommandInProgress());
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(true);
 	TargetArguments(fcinfo, &target);

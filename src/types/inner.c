@@ -155,7 +155,7 @@ MakeVarlena(const void *data, Size size)
 }
 
 /* Raise: the bytes of a sealed value are not of its type. */
-static void pg_attribute_noreturn()
+static PHI_NORETURN void
 RaiseUnreadable(InnerType inner)
 {
 	HideValueContext();

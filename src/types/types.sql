@@ -17,6 +17,7 @@ COMMENT ON FUNCTION phi.read_sealed() IS
 CREATE FUNCTION phi.seal_row() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_seal_row';
 REVOKE ALL ON FUNCTION phi.seal_row() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.seal_row() TO PUBLIC; -- who creates a partition gets a copy of the trigger
 COMMENT ON FUNCTION phi.seal_row() IS
 	'BEFORE INSERT OR UPDATE row trigger of protected tables: seals every classified value for its row';
 

@@ -3,7 +3,8 @@
 #
 #	ONLY=group     one of crypto search access redaction audit protect, several in quotes; default all
 #	SCALE=fraction rows of the large tables, of 1 million patients and what goes with them; default 1
-#	ROUNDS=n       paired rounds of a query; default 7
+#	ROUNDS=n       paired rounds of a query or of clients; default 7
+#	SECONDS_EACH=n how long clients run in a round; default 2
 #
 # One line a figure: group/name | ours | peer | ratio | goal | holds.  The last word is "short" where
 # the goal is missed and "-" where there is none.  The ratio is ours / peer, the median over the
@@ -23,6 +24,7 @@ all_groups='crypto search access redaction audit protect'
 groups=${ONLY:-$all_groups}
 scale=${SCALE:-1}
 rounds=${ROUNDS:-7}
+export client_seconds=${SECONDS_EACH:-2}
 
 for group in $groups; do
 	case " $all_groups " in
@@ -40,10 +42,11 @@ scaled()
 install_packages
 cluster_begin
 build_and_install >"$PHI_TMP/build.log" 2>&1 || { cat "$PHI_TMP/build.log"; die "the build failed"; }
-# fsync stays off, as in the tests, but for the figures that say otherwise; autovacuum would take a
-# core of a small machine away in the middle of a round.
+# fsync stays off, as in the tests, but for the figures that say otherwise.  Queries run in one process
+# each, so that a figure is the work of one processor; autovacuum would take one of a small machine's
+# away in the middle of a round.
 start_cluster bench "shared_buffers = '1GB'" "max_wal_size = '8GB'" "checkpoint_timeout = '1h'" \
-	"autovacuum = off" "jit = off" "log_checkpoints = off"
+	"autovacuum = off" "jit = off" "max_parallel_workers_per_gather = 0" "log_checkpoints = off"
 echo "# $("$PG_CONFIG" --version), $(nproc) processors, scale $scale, $rounds rounds, fsync off"
 echo "# group/name | ours | peer | ratio | goal | holds"
 for group in $groups; do

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # crypto.sh: one short value in C, and a column of them in SQL beside pgcrypto.  To be sourced by
 # bench.sh.
 #

@@ -2,9 +2,9 @@
 # figure.pl times name ours peer unit goal [rows of ours [rows of the peer]]: one line of a benchmark.
 #
 # times: lines "label number", one a round; ours and peer are labels in it, peer may be "-".
-# unit: ms or tps as measured; us: microseconds a row; rows/s.  The last two are made from
-# milliseconds and rows.
-# goal: "<= x" or ">= x" of the ratio ours / peer, where there is no peer of ours itself; "-" for none.
+# unit: ms or tps as measured; us and rows/s: microseconds a row, rows a second, from milliseconds
+# and rows; us/call: microseconds a transaction of a single client, from tps.
+# goal: "<= x" or ">= x" of the ratio ours / peer, without a peer of ours itself; "-" for none.
 use strict;
 use warnings;
 
@@ -14,6 +14,7 @@ $peer_rows //= $rows;
 my %convert = (
 	ms => sub { $_[0] },
 	tps => sub { $_[0] },
+	'us/call' => sub { 1e6 / $_[0] },
 	us => sub { 1000 * $_[0] / $_[1] },
 	'rows/s' => sub { 1000 * $_[1] / $_[0] });
 my $to = $convert{$unit} or die "figure.pl: no unit is called $unit\n";

@@ -6,7 +6,7 @@
 #	value role database sql          what a query gives
 #	time_queries times role database rounds label sql [label sql ...]
 #	time_first times role database label sql      the query as the first of a new session
-#	time_clients times role database label clients seconds script
+#	time_clients times role database label clients length script   length: -T seconds or -t transactions each
 #	figure times name ours peer unit goal [rows of ours [rows of the peer]]
 #
 # times is a file of lines "label milliseconds" ("label transactions a second" for clients), one a
@@ -36,7 +36,7 @@ query_rounds()
 	local rounds=$1 round i label order
 
 	shift
-	echo '\timing on'
+	printf '\\timing on\n'
 	for ((round = 0; round <= rounds; round++)); do
 		order=$(seq 1 2 $#)
 		[ $((round % 2)) -eq 0 ] || order=$(tac <<<"$order")
@@ -69,10 +69,11 @@ time_first()
 
 time_clients()
 {
-	local times=$1 role=$2 database=$3 label=$4 clients=$5 seconds=$6 script=$7 output
+	local times=$1 role=$2 database=$3 label=$4 clients=$5 length=$6 script=$7 output
 
-	output=$(as_server "$PG_BIN/pgbench" -n -M prepared -c "$clients" -j 2 -T "$seconds" \
-		-U "$role" -f "$script" "$database" 2>&1) || { echo "$output" >&2; return 1; }
+	# shellcheck disable=SC2086
+	output=$(as_server "$PG_BIN/pgbench" -n -M prepared -c "$clients" -j 2 $length -U "$role" \
+		-f "$script" "$database" 2>&1) || { echo "$output" >&2; return 1; }
 	awk -v label="$label" '/^tps = / { print label, $3; found = 1 } END { exit !found }' \
 		<<<"$output" >>"$times"
 }

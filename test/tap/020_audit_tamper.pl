@@ -44,28 +44,29 @@ sub query
 
 query(q{
 	CREATE EXTENSION phi_guard CASCADE;
-	SELECT phi.ensure_keys();
+	SELECT phi.install_default_rules();
+	SELECT phi.enroll(session_user::regrole, 'dr.tamper', '{clinician}', '{TREAT}');
 	CREATE TABLE person (id bigint PRIMARY KEY, name text, town text);
-	INSERT INTO phi.table_policy (relation, subject_column, key_columns, capture)
-		VALUES ('person', 'id', '{id}', 'digest');
-	SELECT phi.audit_install();
-	SELECT phi.audit_attach('person');
+	SELECT phi.classify('person', 'name', 'name');
+	SELECT phi.protect('person', subject => 'id');
 });
 
-# Three checkpoints of ten events.
+# The events of the set-up, then three checkpoints of ten events; leaves are counted from there.
+my $base = query('SELECT phi.audit_seal()');
+cmp_ok($base, '>=', 3, 'the set-up left events');
 for my $round (0 .. 2)
 {
-	query(join ';', map { "INSERT INTO person VALUES ($round * 100 + $_, 'näme', 'town')" } 0 .. 6);
-	query("UPDATE person SET town = 'x' WHERE id < 50; UPDATE person SET id = id + 1000 WHERE id = $round * 100;
+	query(join ';', "SELECT phi.set_purpose('TREAT')", map { "INSERT INTO person VALUES ($round * 100 + $_, 'näme', 'town')" } 0 .. 6);
+	query("SELECT phi.set_purpose('TREAT'); UPDATE person SET town = 'x' WHERE id < 50; UPDATE person SET id = id + 1000 WHERE id = $round * 100;
 		DELETE FROM person WHERE id = $round * 100 + 1");
 	is(query('SELECT phi.audit_seal()'), 10, "round $round: ten events are sealed");
 }
-is(query('SELECT * FROM phi.audit_verify()'), 't|30|3|0||', 'the log verifies');
+is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', ''), 'the log verifies');
 is(query("$leaf_in_sql SELECT count(*) FROM phi_audit.leaf JOIN phi_audit.event e USING (recorded_at, event_id)
 		WHERE leaf_hash = leaf_hash(e)"),
-	30, 'SQL alone computes the same leaves');
+	$base + 30, 'SQL alone computes the same leaves');
 
-my @event = split /\n/, query('SELECT event_id FROM phi_audit.leaf ORDER BY leaf_index');
+my @event = split /\n/, query("SELECT event_id FROM phi_audit.leaf WHERE leaf_index >= $base ORDER BY leaf_index");
 my $unguarded = join ';', map { "ALTER TABLE phi_audit.$_ DISABLE TRIGGER USER" } qw(event leaf checkpoint);
 
 # Runs an attack without the guards; returns what verification says of it, and rolls it back.
@@ -86,7 +87,9 @@ sub caught
 	like(attacked($attack), qr/^f\|$event\|[^|]*$words/, $name);
 }
 
-my $of_leaf = 'FROM phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index';
+my $at = "leaf_index - $base";
+my $of_leaf = "FROM phi_audit.leaf l WHERE l.event_id = e.event_id AND $at";
+my %leaf = map { $_ => $base + $_ } 0 .. 30;
 
 caught("an actor is invented", "UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 5",
 	$event[5], "event $event[5] was altered");
@@ -101,67 +104,67 @@ caught("an event is moved in time", "UPDATE phi_audit.event e SET recorded_at = 
 caught("the first of two alterations is named",
 	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf IN (24, 12)", $event[12], 'was altered');
 caught("an event is deleted", "DELETE FROM phi_audit.event e USING phi_audit.leaf l
-	WHERE l.event_id = e.event_id AND l.leaf_index = 13", $event[13], "event $event[13] is missing");
+	WHERE l.event_id = e.event_id AND $at = 13", $event[13], "event $event[13] is missing");
 caught("the last events are deleted", "DELETE FROM phi_audit.event e USING phi_audit.leaf l
-	WHERE l.event_id = e.event_id AND l.leaf_index >= 26", $event[26], 'is missing');
-caught("all events are deleted", "DELETE FROM phi_audit.event", $event[0], 'is missing');
+	WHERE l.event_id = e.event_id AND $at >= 26", $event[26], 'is missing');
+caught("all events are deleted", "DELETE FROM phi_audit.event", '\d+', 'leaf 0 has no event');
 caught("an event is there twice",
 	"ALTER TABLE phi_audit.event DROP CONSTRAINT event_pkey;
-	INSERT INTO phi_audit.event SELECT e.* FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE leaf_index = 6",
+	INSERT INTO phi_audit.event SELECT e.* FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE $at = 6",
 	$event[6], 'more than once');
 caught("an event is inserted into the past",
 	"INSERT INTO phi_audit.event SELECT (jsonb_populate_record(e, jsonb_build_object('event_id', 7777))).*
-		FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE leaf_index = 6",
+		FROM phi_audit.event e JOIN phi_audit.leaf l USING (event_id) WHERE $at = 6",
 	7777, 'has no leaf');
 
-caught("a leaf is altered", "UPDATE phi_audit.leaf SET leaf_hash = sha256('x') WHERE leaf_index = 14",
+caught("a leaf is altered", "UPDATE phi_audit.leaf SET leaf_hash = sha256('x') WHERE $at = 14",
 	$event[14], "leaf of event $event[14] was altered");
-caught("a leaf is shortened", "UPDATE phi_audit.leaf SET leaf_hash = '' WHERE leaf_index = 14",
+caught("a leaf is shortened", "UPDATE phi_audit.leaf SET leaf_hash = '' WHERE $at = 14",
 	$event[14], 'no hash');
-caught("a leaf names another time", "UPDATE phi_audit.leaf SET recorded_at = now() WHERE leaf_index = 14",
+caught("a leaf names another time", "UPDATE phi_audit.leaf SET recorded_at = now() WHERE $at = 14",
 	$event[14], 'names another time');
-caught("a leaf is deleted", "DELETE FROM phi_audit.leaf WHERE leaf_index = 8", $event[8], 'leaf 8 is missing');
-caught("the last leaves are deleted", "DELETE FROM phi_audit.leaf WHERE leaf_index >= 25",
-	$event[25], 'leaves from 25 on are missing');
+caught("a leaf is deleted", "DELETE FROM phi_audit.leaf WHERE $at = 8", $event[8], "leaf $leaf{8} is missing");
+caught("the last leaves are deleted", "DELETE FROM phi_audit.leaf WHERE $at >= 25",
+	$event[25], "leaves from $leaf{25} on are missing");
 caught("the tail is deleted, events and leaves",
-	"DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index >= 25;
-	DELETE FROM phi_audit.leaf WHERE leaf_index >= 25", '', 'leaves from 25 on are missing');
+	"DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND $at >= 25;
+	DELETE FROM phi_audit.leaf WHERE $at >= 25", '', "leaves from $leaf{25} on are missing");
 caught("a leaf is there twice",
 	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey; ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_event_id_key;
-	INSERT INTO phi_audit.leaf SELECT * FROM phi_audit.leaf WHERE leaf_index = 9", $event[9], 'leaf 9 .* more than once');
+	INSERT INTO phi_audit.leaf SELECT * FROM phi_audit.leaf WHERE $at = 9", $event[9], "leaf $leaf{9} .* more than once");
 caught("two leaves change places",
 	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey;
-	UPDATE phi_audit.leaf SET leaf_index = 29 - leaf_index WHERE leaf_index IN (12, 17)",
-	$event[17], "leaf 12 has event $event[17]");
+	UPDATE phi_audit.leaf SET leaf_index = 2 * $base + 29 - leaf_index WHERE $at IN (12, 17)",
+	$event[17], "leaf $leaf{12} has event $event[17]");
 caught("two leaves change places across checkpoints",
 	"ALTER TABLE phi_audit.leaf DROP CONSTRAINT leaf_pkey;
-	UPDATE phi_audit.leaf SET leaf_index = 26 - leaf_index WHERE leaf_index IN (12, 14);
-	UPDATE phi_audit.leaf SET leaf_index = 32 - leaf_index WHERE leaf_index IN (12, 20)",
+	UPDATE phi_audit.leaf SET leaf_index = 2 * $base + 26 - leaf_index WHERE $at IN (12, 14);
+	UPDATE phi_audit.leaf SET leaf_index = 2 * $base + 32 - leaf_index WHERE $at IN (12, 20)",
 	'\d+', 'reordered');
 caught("a leaf is added",
-	"INSERT INTO phi_audit.leaf SELECT 30, 7777, recorded_at, leaf_hash FROM phi_audit.leaf WHERE leaf_index = 3",
+	"INSERT INTO phi_audit.leaf SELECT $leaf{30}, 7777, recorded_at, leaf_hash FROM phi_audit.leaf WHERE $at = 3",
 	7777, 'is missing');
 caught("an event is altered together with its leaf",
 	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 16;
 	UPDATE phi_audit.leaf l SET leaf_hash = leaf_hash(e) FROM phi_audit.event e
-		WHERE l.event_id = e.event_id AND l.leaf_index = 16",
-	$event[10], 'leaves 10 to 19 do not give the root of checkpoint 20');
+		WHERE l.event_id = e.event_id AND $at = 16",
+	$event[10], "leaves $leaf{10} to $leaf{19} do not give the root of checkpoint $leaf{20}");
 
-caught("a root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 10",
-	'', 'checkpoint 10 was altered');
-caught("a stored tree is altered", "UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = 20",
-	'', 'checkpoint 20 was altered');
-caught("the last root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 30",
-	$event[20], 'root of checkpoint 30');
-caught("the last checkpoint is deleted", "DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
-	'', 'leaves from 20 on are under no checkpoint');
+caught("a root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{10}",
+	'', "checkpoint $leaf{10} was altered");
+caught("a stored tree is altered", "UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = $leaf{20}",
+	'', "checkpoint $leaf{20} was altered");
+caught("the last root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{30}",
+	$event[20], "root of checkpoint $leaf{30}");
+caught("the last checkpoint is deleted", "DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
+	'', "leaves from $leaf{20} on are under no checkpoint");
 caught("all checkpoints are deleted", "TRUNCATE phi_audit.checkpoint", '', 'leaves from 0 on are under no checkpoint');
 
 # What it does not show, as the manual says: a past rewritten as a whole, while no checkpoint is elsewhere.
-is(attacked("DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND l.leaf_index >= 20;
-		DELETE FROM phi_audit.leaf WHERE leaf_index >= 20; DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
+is(attacked("DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND $at >= 20;
+		DELETE FROM phi_audit.leaf WHERE $at >= 20; DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
 		'SELECT ok, events FROM phi.audit_verify()'),
-	't|20', 'a log cut at a checkpoint verifies');
+	"t|$leaf{20}", 'a log cut at a checkpoint verifies');
 
 # Taking the guards away is itself an event.
 is(attacked('SELECT 1 WHERE false', q{SELECT string_agg(relation, ' ' ORDER BY event_id) FROM phi_audit.event
@@ -170,17 +173,17 @@ is(attacked('SELECT 1 WHERE false', q{SELECT string_agg(relation, ' ' ORDER BY e
 
 # Sealing refuses to go on from a tree that is not that of the last checkpoint.
 for my $attack (
-	"UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = 30",
-	"UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = 30",
-	"DELETE FROM phi_audit.leaf WHERE leaf_index >= 25",
-	"DELETE FROM phi_audit.checkpoint WHERE tree_size = 30",
+	"UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{30}",
+	"UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = $leaf{30}",
+	"DELETE FROM phi_audit.leaf WHERE $at >= 25",
+	"DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
 	"TRUNCATE phi_audit.checkpoint")
 {
 	like(attacked($attack, 'SELECT phi.audit_seal()'),
-		qr/cannot seal: the audit log does not match its last checkpoint/, "sealing refuses after: $attack");
+		qr/cannot seal: the audit log does not match its last checkpoint/, "sealing refuses after: " . ($attack =~ s/\d+$/the last/r));
 }
 
-is(query('SELECT * FROM phi.audit_verify()'), 't|30|3|0||', 'the log itself is as it was');
+is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', ''), 'the log itself is as it was');
 $node->stop;
 
 done_testing();
