@@ -7,13 +7,13 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text
-PLATFORM = errors shmem secmem random catalog owner registry keytext
+CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal
+PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring tokens
-SESSION = context identity session
+SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
-CONSENT = access explain labels planner rules store verdict
-TYPES = inner sealing types convert trigger reveal
+CONSENT = access directives explain labels planner row rules share store verdict
+TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal
 REDACT = guards redact upkeep
 
 OBJS = src/phi_guard.o \
@@ -30,7 +30,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql \
+	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/duty.sql
 

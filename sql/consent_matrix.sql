@@ -303,7 +303,11 @@ RESET SESSION AUTHORIZATION;
 SELECT phi.deny_consent(101, 'COC') > 0 AS recorded; -- ok
 SET SESSION AUTHORIZATION cm_clinician;
 SELECT count(*) FROM cm_shared; -- 3999
+SET max_parallel_workers_per_gather = 0;
+SELECT count(*) FROM cm_shared; -- 3999, by the leader alone, from what it shares
 SELECT phi.logout(); -- ok
+SELECT count(*) FROM cm_shared; -- 4000, after it was released
+RESET max_parallel_workers_per_gather;
 SELECT count(*) FROM cm_shared; -- 4000
 SET SESSION AUTHORIZATION cm_researcher;
 SELECT count(*) FROM cm_shared; -- 0

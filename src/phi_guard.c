@@ -17,6 +17,7 @@
 #include "platform/registry.h"
 #include "redact/redact.h"
 #include "session/session.h"
+#include "types/search.h"
 
 PG_MODULE_MAGIC;
 
@@ -28,11 +29,15 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	PhiPreloaded = true;
+	ErrorsInit();
+	NestingInit();
 	RegistryInit();
 	KeyringInit();
 	SessionInit();
+	PortalInit();
 	AuditInit();
 	ConsentInit();
+	SearchPlannerInit();
 	RedactInit();
 	MarkGUCPrefixReserved("phi");
 	SharedMemoryInit();

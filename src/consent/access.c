@@ -29,23 +29,30 @@ static ExecutorRun_hook_type PreviousRun = NULL;
 /*
  * Gather the input and decide.  The consent of a subject matters only to an
  * identified session with a purpose and a rule; it is not looked up otherwise.
+ * The input is gathered again if the session changed meanwhile.
  */
 phi_decision
 DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds, int64 *directive)
 {
-	const SessionContext *session = SessionCurrent();
 	phi_decision_input input = {0};
+	uint64 generation;
 
-	input.identity = session->identified;
-	input.purpose_stated = session->purpose_stated;
-	input.purpose = session->purpose;
-	input.role_rule = RuleExists(kinds);
-	input.label_demands = demands;
-	input.other_purposes_open = OpenPurposes;
-	input.consent = PHI_VERDICT_NA;
-	if (input.identity && input.purpose_stated && input.role_rule)
-		input.consent =
-			directive ? ReadVerdict(subject_token, directive) : SubjectVerdict(subject_token);
+	do
+	{
+		const SessionContext *session = SessionCurrent();
+
+		generation = SessionGeneration();
+		input.identity = session->identified;
+		input.purpose_stated = session->purpose_stated;
+		input.purpose = session->purpose;
+		input.role_rule = RuleExists(kinds);
+		input.label_demands = demands;
+		input.other_purposes_open = OpenPurposes;
+		input.consent = PHI_VERDICT_NA;
+		if (input.identity && input.purpose_stated && input.role_rule)
+			input.consent =
+				directive ? ReadVerdict(subject_token, directive) : SubjectVerdict(subject_token);
+	} while (generation != SessionGeneration());
 	return phi_decide(&input);
 }
 

@@ -39,6 +39,9 @@ extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set, uint64 
 
 /* ---- planner.c ---- */
 
+/* Is the function one that reveals? */
+extern bool IsRevealFunction(Oid function);
+
 extern void PlannerInit(void); /* from ConsentInit: the planner hook */
 
 extern void ConsentInit(void); /* from _PG_init: settings, caches, planner hook */

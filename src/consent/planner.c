@@ -24,31 +24,44 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/plancat.h"
 #include "optimizer/planner.h"
+#include "parser/analyze.h"
+#include "parser/parsetree.h"
 #include "platform/registry.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
 static planner_hook_type PreviousPlanner = NULL;
+static get_relation_info_hook_type PreviousRelationInfo = NULL;
+static post_parse_analyze_hook_type PreviousAnalyze = NULL;
 
 /* What the walkers carry. */
 typedef struct GuardContext
 {
 	Oid row_access;
-	Oid phi_schema;
 } GuardContext;
 
-/* Is the function one of the overloads of phi.reveal? */
+/*
+ * Is the function one of the overloads of phi.reveal or phi.reveal_column?
+ */
+bool
+IsRevealFunction(Oid function)
+{
+	char *name;
+
+	if (get_func_namespace(function) != PhiSchema())
+		return false;
+	name = get_func_name(function);
+	return name && (strcmp(name, "reveal") == 0 || strcmp(name, "reveal_column") == 0);
+}
+
+/* The same as a callback. */
 static bool
 IsReveal(Oid function, void *context)
 {
-	const GuardContext *guard = context;
-	char *name;
-
-	if (get_func_namespace(function) != guard->phi_schema)
-		return false;
-	name = get_func_name(function);
-	return name && strcmp(name, "reveal") == 0;
+	return IsRevealFunction(function);
 }
 
 /* Does any expression of the tree call phi.reveal? */
@@ -112,22 +125,41 @@ MakePredicate(const ProtectedRelation *relation, Index index, GuardContext *guar
 								 COERCE_EXPLICIT_CALL);
 }
 
-/* Add the predicate to a reference that needs it. */
+/*
+ * Raise when rows are written without the WITH CHECK of the policy: row
+ * security does not apply to the writer, who then has to be a superuser or to
+ * hold the duty of a loader.
+ */
 static void
+RequireChecks(Query *query, RangeTblEntry *rte, GuardContext *guard)
+{
+	if (CallsRowAccess((Node *) query->withCheckOptions, guard) || superuser() ||
+		RoleMayExecute(PhiFunction("load_sealed", 0), GetUserId()))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to write to protected table \"%s\" past row security",
+						   get_rel_name(rte->relid)),
+					errhint("Write as a role that row security applies to, or have the "
+							"key_custodian duty granted.")));
+}
+
+/* Add the predicate to a reference that needs it; true when it was added. */
+static bool
 GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guard)
 {
 	const ProtectedRelation *relation;
 
 	if (rte->rtekind != RTE_RELATION ||
 		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE))
-		return;
+		return false;
 	relation = RegistryRelation(rte->relid);
 	if (!relation || CallsRowAccess((Node *) rte->securityQuals, guard) || MayBypass(query, rte))
-		return;
+		return false;
+	if ((int) index == query->resultRelation && query->commandType != CMD_DELETE)
+		RequireChecks(query, rte, guard);
 	/* An inserted row is no reference to existing ones; WITH CHECK looks at it. */
-	if (query->commandType == CMD_INSERT && (int) index == query->resultRelation &&
-		query->onConflict == NULL)
-		return;
+	if (query->commandType == CMD_INSERT && (int) index == query->resultRelation)
+		return false;
 	if (!row_security)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("query would be affected by the access policy of table \"%s\"",
@@ -135,6 +167,26 @@ GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guar
 						errhint("Reading every sealed row takes BYPASSRLS and the key_custodian duty.")));
 	rte->securityQuals =
 		lappend(rte->securityQuals, MakePredicate(relation, index, guard));
+	return true;
+}
+
+/* Is a protected relation or phi.reveal anywhere in the query? */
+static bool
+TouchesProtected(Node *node, GuardContext *guard)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_RELATION && RegistryRelation(rte->relid) != NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, TouchesProtected, guard,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return check_functions_in_node(node, IsReveal, guard) ||
+		   expression_tree_walker(node, TouchesProtected, guard);
 }
 
 /* Walk every query of the tree. */
@@ -150,23 +202,80 @@ GuardQueries(Node *node, GuardContext *guard)
 		ListCell *cell;
 
 		foreach (cell, query->rtable)
-			GuardReference(query, lfirst(cell), ++index, guard);
+			(void) GuardReference(query, lfirst(cell), ++index, guard);
 		return query_tree_walker(query, GuardQueries, guard, 0);
 	}
 	return expression_tree_walker(node, GuardQueries, guard);
+}
+
+/* Are our objects there to guard with?  Not while an install or upgrade script makes them. */
+static bool
+GuardReady(GuardContext *guard)
+{
+	if (creating_extension || IsBinaryUpgrade || !ExtensionInstalled())
+		return false;
+	guard->row_access = PhiFunction("row_access", 3);
+	return true;
+}
+
+/*
+ * Hook: a relation is about to be planned.  The body of an inlined SQL function
+ * joins the query after the planner hook has seen it, so what came without the
+ * predicate gets it here, before the query's quals are given their places.
+ */
+static void
+GuardPlannedRelation(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	GuardContext guard;
+
+	if (PreviousRelationInfo)
+		PreviousRelationInfo(root, relid, inhparent, rel);
+	if (!GuardReady(&guard))
+		return;
+	if (rel->reloptkind == RELOPT_OTHER_MEMBER_REL &&
+		planner_rt_fetch(root->append_rel_array[rel->relid]->parent_relid, root)->rtekind ==
+			RTE_RELATION)
+		return; /* a child takes over its parent's quals */
+	if (!GuardReference(root->parse, rte, rel->relid, &guard))
+		return;
+	if (rel->reloptkind != RELOPT_BASEREL)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("protected table \"%s\" cannot be read in this way", get_rel_name(relid)),
+						errhint("Query the table itself instead of a UNION ALL with a SQL function.")));
+	root->qual_security_level =
+		Max(root->qual_security_level, (Index) list_length(rte->securityQuals));
+}
+
+/*
+ * Hook: PL/pgSQL evaluates a SELECT without FROM as an expression, without an
+ * executor level of its own; what reveals gets one, so that nesting.c sees it.
+ */
+static void
+GuardAnalyzed(ParseState *state, Query *query, JumbleState *jumble)
+{
+	GuardContext guard;
+
+	if (query->commandType == CMD_SELECT && query->jointree && query->jointree->fromlist == NIL &&
+		query->jointree->quals == NULL && GuardReady(&guard) && CallsReveal((Node *) query, &guard))
+		query->jointree->quals = makeBoolConst(true, false);
+	if (PreviousAnalyze)
+		PreviousAnalyze(state, query, jumble);
 }
 
 /* Hook: guard the query, then plan it. */
 static PlannedStmt *
 GuardedPlanner(Query *query, const char *source, int options, ParamListInfo parameters)
 {
-	/* An install or update script runs while our objects are not all there. */
-	if (!creating_extension && !IsBinaryUpgrade && ExtensionInstalled())
-	{
-		GuardContext guard;
+	GuardContext guard;
 
-		guard.phi_schema = PhiSchema();
-		guard.row_access = PhiFunction("row_access", 3);
+	if (GuardReady(&guard))
+	{
+		if ((options & CURSOR_OPT_HOLD) && TouchesProtected((Node *) query, &guard))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a cursor WITH HOLD cannot read a protected table"),
+							errdetail("Its rows would outlive the identity they were revealed to."),
+							errhint("Declare the cursor without HOLD, inside a transaction.")));
 		if (query->querySource != QSRC_ORIGINAL && CallsReveal((Node *) query, &guard))
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 							errmsg("phi.reveal cannot be used in a rule"),
@@ -179,11 +288,15 @@ GuardedPlanner(Query *query, const char *source, int options, ParamListInfo para
 }
 
 /*
- * Install the hook.
+ * Install the hooks.
  */
 void
 PlannerInit(void)
 {
 	PreviousPlanner = planner_hook;
 	planner_hook = GuardedPlanner;
+	PreviousAnalyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = GuardAnalyzed;
+	PreviousRelationInfo = get_relation_info_hook;
+	get_relation_info_hook = GuardPlannedRelation;
 }

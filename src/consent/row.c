@@ -158,16 +158,21 @@ ReasonIsSubject(phi_reason reason)
 }
 
 /*
- * Decide for a row without labels, and keep the decision.  The look-up may
- * have taken an invalidation in, of the map or of the rule: both are asked again.
+ * Decide for a row without labels, and keep the decision, unless an
+ * invalidation came meanwhile: then it may belong to another map.
  */
 static bool
 MappedDecision(int64 key, Datum subject, Oid type, uint64 kinds)
 {
-	phi_decision decision = DecideWithDemands(SubjectToken(subject, type), 0, kinds, NULL);
+	uint64 token = SubjectToken(subject, type);
+	phi_decision decision;
+	uint64 generation;
 
 	PrepareMap();
-	if (ReasonIsSubject(decision.reason) && KeptDecision(key) == KEPT_UNKNOWN)
+	generation = Map.verdict_generation;
+	decision = DecideWithDemands(token, 0, kinds, NULL);
+	PrepareMap();
+	if (generation == Map.verdict_generation && ReasonIsSubject(decision.reason))
 		KeepDecision(key, decision.permit);
 	return decision.permit;
 }

@@ -4,7 +4,7 @@
  *
  * The cache holds verdicts for one session state (identity, purpose,
  * references) and one span of time.  It fills lazily, by index, so that a
- * point read costs one look-up; after BULK_AFTER misses under one state the
+ * point read costs one look-up; after BULK_AFTER misses in one statement the
  * whole table is evaluated in one pass, and from then on a subject that is not
  * in the cache has no consent that applies.
  *
@@ -20,16 +20,12 @@
  *
  * Memory: one context below CacheMemoryContext, or a shared block, bounded by
  * phi.decision_cache; a table that does not fit is never taken in whole, the
- * cache then starts over when it is full.  Locking: AccessShareLock on
- * phi.consent while reading.
+ * cache then starts over when it is full.
  *-------------------------------------------------------------------------
  */
 #include "consent/verdict.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/parallel.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "consent/share.h"
 #include "datatype/timestamp.h"
@@ -37,12 +33,9 @@
 #include "miscadmin.h"
 #include "session/session.h"
 #include "storage/shmem.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
-/* Misses under one state after which the whole table is read. */
+/* Misses in one statement after which the whole table is read. */
 #define BULK_AFTER 1000
 
 /* Buckets of a fresh cache. */
@@ -73,7 +66,8 @@ typedef struct VerdictCache
 	verdict_hash *entries;
 	bool complete;  /* the whole table was taken in */
 	bool too_large; /* it was tried and did not fit */
-	int misses;
+	int misses;     /* in the statement of miss_time */
+	int64 miss_time;
 	uint64 session_generation;
 	uint64 keyring_generation;
 	int64 now;   /* microseconds since 1970: the statement it was begun in */
@@ -245,84 +239,6 @@ VerdictGeneration(void)
 	return Generation;
 }
 
-/* Is the consent of this row active? */
-static bool
-ConsentActive(HeapTuple tuple, TupleDesc desc)
-{
-	bool isnull;
-	text *status = DatumGetTextPP(fastgetattr(tuple, CO_STATUS, desc, &isnull));
-
-	return !isnull && VARSIZE_ANY_EXHDR(status) == 6 &&
-		   memcmp(VARDATA_ANY(status), "active", 6) == 0;
-}
-
-/*
- * What one row says.  A program that cannot be read denies.  *until is lowered
- * to when that may change.
- */
-static phi_verdict
-ConsentVerdict(HeapTuple tuple, TupleDesc desc, const phi_consent_request *request, int64 *until)
-{
-	phi_verdict verdict = PHI_VERDICT_DENY;
-	bool isnull;
-	Datum value;
-	bytea *program;
-
-	if (!ConsentActive(tuple, desc))
-		return PHI_VERDICT_NA;
-	value = fastgetattr(tuple, CO_PROGRAM, desc, &isnull);
-	if (isnull)
-		return PHI_VERDICT_DENY;
-	program = DatumGetByteaPP(value);
-	if (phi_directive_evaluate(phi_bytes_of(VARDATA_ANY(program), VARSIZE_ANY_EXHDR(program)),
-							   request, &verdict, until) != PHI_OK)
-		verdict = PHI_VERDICT_DENY;
-	if ((Pointer) program != DatumGetPointer(value))
-		pfree(program);
-	return verdict;
-}
-
-/* Scan the consents of one subject by index, or all in heap order without a token. */
-static SysScanDesc
-BeginConsentScan(Relation rel, const uint64 *token)
-{
-	ScanKeyData key;
-
-	if (RelationGetNumberOfAttributes(rel) != CO_LAST)
-		elog(ERROR, "unexpected shape of phi.consent");
-	if (!token)
-		return systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	ScanKeyInit(&key, CO_TOKEN, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) *token));
-	return systable_beginscan(rel, PhiRelation("consent_subject_token_idx"), true, NULL, 1, &key);
-}
-
-/* The verdict of one subject, from the table, for a request. */
-static phi_verdict
-ScanVerdict(uint64 token, const phi_consent_request *request, int64 *until, int64 *directive)
-{
-	Relation rel = table_open(ConsentTable, AccessShareLock);
-	SysScanDesc scan = BeginConsentScan(rel, &token);
-	phi_verdict combined = PHI_VERDICT_NA;
-	HeapTuple tuple;
-
-	*directive = 0;
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		TupleDesc desc = RelationGetDescr(rel);
-		phi_verdict verdict = ConsentVerdict(tuple, desc, request, until);
-		bool isnull;
-		int64 id = DatumGetInt64(fastgetattr(tuple, CO_ID, desc, &isnull));
-
-		if (verdict > combined ||
-			(verdict == combined && verdict != PHI_VERDICT_NA && id < *directive))
-			*directive = id;
-		combined = phi_verdict_combine(combined, verdict);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return combined;
-}
-
 /* Would one more entry make the cache outgrow its limit? */
 static inline bool
 CacheIsFull(void)
@@ -338,7 +254,8 @@ static void
 LoadVerdict(uint64 token)
 {
 	int64 directive;
-	phi_verdict verdict = ScanVerdict(token, &Cache.request, &Cache.until, &directive);
+	phi_verdict verdict =
+		ReadConsents(ConsentTable, token, &Cache.request, &Cache.until, &directive);
 	VerdictEntry *entry;
 	bool found;
 
@@ -363,33 +280,14 @@ AddVerdict(uint64 token, phi_verdict verdict)
 	return true;
 }
 
-/*
- * Take the whole table in: only verdicts other than NA.  The table is opened
- * before the entries are dropped, so that a pending invalidation is seen first.
- */
+/* Take the whole table in: only verdicts other than NA. */
 static void
 LoadAllVerdicts(void)
 {
-	Relation rel = table_open(ConsentTable, AccessShareLock);
-	SysScanDesc scan = BeginConsentScan(rel, NULL);
-	TupleDesc desc = RelationGetDescr(rel);
-	bool fits = true;
-	HeapTuple tuple;
+	bool fits;
 
 	EmptyCache();
-	while (fits && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		phi_verdict verdict;
-		bool isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		verdict = ConsentVerdict(tuple, desc, &Cache.request, &Cache.until);
-		if (verdict != PHI_VERDICT_NA)
-			fits = AddVerdict((uint64) DatumGetInt64(fastgetattr(tuple, CO_TOKEN, desc, &isnull)),
-							  verdict);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	fits = ReadAllConsents(ConsentTable, &Cache.request, &Cache.until, AddVerdict);
 	if (!fits)
 		EmptyCache();
 	Cache.too_large = !fits;
@@ -441,6 +339,18 @@ SharedMap(void)
 	return Cache.shared ? (char *) Cache.shared + SHARED_MAP_OFFSET : NULL;
 }
 
+/* Count a miss: does the statement look like one that asks for most subjects? */
+static bool
+ManyMisses(void)
+{
+	int64 now = StatementTime();
+
+	if (Cache.miss_time != now)
+		Cache.misses = 0;
+	Cache.miss_time = now;
+	return ++Cache.misses > BULK_AFTER;
+}
+
 phi_verdict
 SubjectVerdict(uint64 subject_token)
 {
@@ -455,7 +365,7 @@ SubjectVerdict(uint64 subject_token)
 		if (Cache.complete)
 			return PHI_VERDICT_NA;
 		CHECK_FOR_INTERRUPTS();
-		if (++Cache.misses > BULK_AFTER && !Cache.too_large)
+		if (ManyMisses() && !Cache.too_large)
 			LoadAllVerdicts();
 		else
 			LoadVerdict(subject_token);
@@ -468,5 +378,5 @@ ReadVerdict(uint64 subject_token, int64 *directive)
 	int64 until = PHI_TIME_MAX;
 
 	(void) VerdictGeneration();
-	return ScanVerdict(subject_token, &Cache.request, &until, directive);
+	return ReadConsents(ConsentTable, subject_token, &Cache.request, &until, directive);
 }

@@ -28,15 +28,29 @@ enum ConsentColumn
 	CO_LAST = CO_REVOKED_BY
 };
 
+/* ---- directives.c ---- */
+
+/*
+ * What the consents of one subject say to a request.  *until is lowered to when
+ * that may change; *directive is the lowest id among the consents that decided,
+ * 0 when none did.
+ */
+extern phi_verdict ReadConsents(Oid table, uint64 token, const phi_consent_request *request,
+								int64 *until, int64 *directive);
+
+/*
+ * The same for every consent of the table by itself, in any order, as long as
+ * take() returns true; true when it did to the end.
+ */
+extern bool ReadAllConsents(Oid table, const phi_consent_request *request, int64 *until,
+							bool (*take)(uint64 token, phi_verdict verdict));
+
 /* ---- verdict.c ---- */
 
 /* Changes whenever a verdict given before may be another one now. */
 extern uint64 VerdictGeneration(void);
 
-/*
- * The verdict of a subject read from the table, past the cache; *directive is
- * the lowest id among the consents that decided, 0 when none did.
- */
+/* The verdict of a subject read from the table, past the cache; directive as above. */
 extern phi_verdict ReadVerdict(uint64 subject_token, int64 *directive);
 
 /* The limit of the decision caches of this process, in bytes. */

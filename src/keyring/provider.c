@@ -83,17 +83,19 @@ ProviderReadFile(const char *path, char *buffer)
 	return used;
 }
 
-/* In the child: run the command with its output to fd, in a process group of its own. */
+/* In the child: run the command with its output to fd and its complaints to nobody, in a process group of its own. */
 static void
 ExecuteCommand(const char *command, int fd)
 {
+	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	(void) setsid();
 	(void) sigemptyset(&none);
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 	(void) signal(SIGPIPE, SIG_DFL);
-	if (dup2(fd, STDOUT_FILENO) >= 0)
+	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0 &&
+		dup2(fd, STDOUT_FILENO) >= 0)
 		execl("/bin/sh", "sh", "-c", command, (char *) NULL);
 	_exit(127);
 }

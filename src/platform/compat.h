@@ -14,6 +14,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
+#include "commands/vacuum.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
@@ -87,6 +88,28 @@ CurrentLocalTransaction(void)
 	return MyProc->lxid;
 #endif
 }
+
+/* The statistics target of a column under ANALYZE. */
+static inline int
+AttributeStatisticsTarget(VacAttrStats *stats)
+{
+#if PG_VERSION_NUM >= 170000
+	if (stats->attstattarget < 0)
+		stats->attstattarget = default_statistics_target;
+	return stats->attstattarget;
+#else
+	if (stats->attr->attstattarget < 0)
+		stats->attr->attstattarget = default_statistics_target;
+	return stats->attr->attstattarget;
+#endif
+}
+
+/* vacuum_delay_point learned who calls it in 18. */
+#if PG_VERSION_NUM >= 180000
+#define AnalyzeDelayPoint() vacuum_delay_point(true)
+#else
+#define AnalyzeDelayPoint() vacuum_delay_point()
+#endif
 
 /* ExecutorRun lost its execute_once argument in 18. */
 #if PG_VERSION_NUM >= 180000

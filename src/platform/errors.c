@@ -8,10 +8,14 @@
  */
 #include "platform/platform.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 bool PhiPreloaded = false;
+
+/* When the last statement that handled a plain value began. */
+static TimestampTz SensitiveStatement = 0;
+static emit_log_hook_type PreviousEmitLog = NULL;
 
 PG_FUNCTION_INFO_V1(phi_require_preload);
 
@@ -73,6 +77,33 @@ void
 HideValueContext(void)
 {
 	error_context_stack = NULL;
+}
+
+/*
+ * Remember that the current statement handles plain values: whatever error it
+ * ends with, ours or PostgreSQL's, its text is then kept out of the log.
+ */
+void
+NoteSensitiveStatement(void)
+{
+	SensitiveStatement = GetCurrentStatementStartTimestamp();
+}
+
+/* Hook: a message is about to be logged, with the statement below it. */
+static void
+HideSensitiveStatement(ErrorData *edata)
+{
+	if (SensitiveStatement != 0 && SensitiveStatement == GetCurrentStatementStartTimestamp())
+		edata->hide_stmt = true;
+	if (PreviousEmitLog)
+		PreviousEmitLog(edata);
+}
+
+void
+ErrorsInit(void)
+{
+	PreviousEmitLog = emit_log_hook;
+	emit_log_hook = HideSensitiveStatement;
 }
 
 /*

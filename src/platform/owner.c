@@ -78,14 +78,15 @@ RelationOwner(Oid relation)
 }
 
 /*
- * SECURITY_NOFORCE_RLS: the owner's maintenance sees every row of its own
- * table, as a constraint check does; the values in them stay sealed.
+ * Row security stays in force: a rewrite or the validation of a constraint
+ * reads its table below it, and what else the owner's code may query is none
+ * of our business here.
  */
 void
 RelationOwnerBegin(OwnerScope *scope, Oid relation)
 {
 	SwitchUser(scope, RelationOwner(relation),
-			   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+			   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PinSearchPath(scope);
 }
 

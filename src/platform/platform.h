@@ -39,6 +39,11 @@ extern void RequirePreload(void);
  */
 extern void HideValueContext(void);
 
+/* The current statement handles plain values: keep its text out of the log. */
+extern void NoteSensitiveStatement(void);
+
+extern void ErrorsInit(void); /* from _PG_init: the log hook */
+
 /* ---- shmem.c: one shared area, divided by the capabilities ---- */
 
 /* From _PG_init: ask for an area; *area is set at start-up in every process. */
@@ -92,6 +97,13 @@ extern void OwnerEnd(const OwnerScope *scope);
 extern bool OwnerCommandInProgress(void);
 /* Is it at work for this relation, and was it asked to open values when opening is true? */
 extern bool OwnerCommandFor(Oid relation, bool opening);
+
+/* ---- nesting.c: code that nobody called ---- */
+
+/* Does a trigger run, or other code that a data-modifying statement runs by itself? */
+extern bool ImplicitCodeRunning(void);
+
+extern void NestingInit(void); /* from _PG_init: executor hooks */
 
 /* ---- keytext.c: the canonical bytes of a key value ---- */
 

@@ -51,6 +51,9 @@ CREATE TABLE phi.column_policy
 	searchable boolean NOT NULL DEFAULT false,
 	plain_type text NOT NULL,
 	sealed boolean NOT NULL DEFAULT false,
+	search_context name,
+	search_generation integer NOT NULL DEFAULT 1 CHECK (search_generation OPERATOR(pg_catalog.>=) 1
+		AND search_generation OPERATOR(pg_catalog.<=) 255),
 	UNIQUE (relation, column_name)
 );
 COMMENT ON TABLE phi.column_policy IS

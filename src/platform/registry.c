@@ -11,6 +11,8 @@
 #include "platform/platform.h"
 #include "platform/registry.h"
 
+#include "core/normal.h"
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -34,7 +36,7 @@ enum TablePolicyColumn
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_LAST = CP_SEALED
+	CP_CONTEXT, CP_GENERATION, CP_LAST = CP_GENERATION
 };
 
 typedef struct TablePolicy
@@ -69,6 +71,7 @@ typedef struct Registry
 	HTAB *policies;	 /* TablePolicy by relation */
 	HTAB *columns;	 /* ColumnEntry by id */
 	HTAB *relations; /* RelationEntry by relid: answers given so far */
+	bool searchable; /* a sealed column is */
 	struct Registry *retired;
 } Registry;
 
@@ -171,8 +174,12 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	column->name = *DatumGetName(values[CP_NAME - 1]);
 	if (!phi_kind_find(kind, strlen(kind), &column->kind))
 		column->kind = PHI_KIND_FREE_TEXT;
-	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]);
 	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
+	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]) && phi_kind_searchable(column->kind);
+	column->search_generation = (uint8) DatumGetInt32(values[CP_GENERATION - 1]);
+	if (!nulls[CP_CONTEXT - 1])
+		column->search_context = *DatumGetName(values[CP_CONTEXT - 1]);
+	registry->searchable |= column->sealed && column->searchable;
 	relation_name = OidIsValid(column->relation) ? get_rel_name(column->relation) : NULL;
 	namestrcpy(&column->relation_name, relation_name ? relation_name : "");
 }
@@ -380,4 +387,12 @@ RegistryColumn(uint16 column_id)
 	ColumnEntry *entry = registry ? hash_search(registry->columns, &id, HASH_FIND, NULL) : NULL;
 
 	return entry ? &entry->column : NULL;
+}
+
+bool
+RegistryHasSearchable(void)
+{
+	Registry *registry = CurrentRegistry();
+
+	return registry && registry->searchable;
 }

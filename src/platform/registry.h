@@ -24,8 +24,10 @@ typedef struct ProtectedColumn
 	NameData name;
 	AttrNumber attnum; /* in the relation asked for; 0 from RegistryColumn() */
 	phi_kind kind;
-	bool searchable;
 	bool sealed; /* protect() has converted it */
+	bool searchable;
+	uint8 search_generation;	 /* of the key of its search tags */
+	NameData search_context;	 /* columns of one context can be compared; empty: the column's own */
 } ProtectedColumn;
 
 typedef struct ProtectedRelation
@@ -50,6 +52,9 @@ extern const ProtectedRelation *RegistryRelation(Oid relid);
 
 /* The column a value was sealed for; NULL when the id was never given. */
 extern const ProtectedColumn *RegistryColumn(uint16 column_id);
+
+/* Is any column searchable?  Cheap. */
+extern bool RegistryHasSearchable(void);
 
 /* Changes whenever an answer above may have. */
 extern uint64 RegistryGeneration(void);

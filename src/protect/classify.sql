@@ -71,7 +71,24 @@ END $$;
 REVOKE ALL ON FUNCTION phi.require_column(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.require_column(regclass, name) IS 'Internal: the column, or an error';
 
-CREATE FUNCTION phi.classify(relation regclass, column_name name, kind text, searchable boolean DEFAULT false)
+CREATE FUNCTION phi.require_searchable(relation regclass, column_name name, kind text, type oid) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT phi.is_searchable_kind(kind) THEN
+		RAISE EXCEPTION 'columns of kind "%" cannot be searchable', kind USING ERRCODE = 'feature_not_supported',
+			DETAIL = 'Equal values of few or skewed ones would be told apart by counting.',
+			HINT = 'Identifiers can: ssn, mrn, email, phone, fax, health_plan, account, license, vehicle, device, url, ip, unique_id.';
+	ELSIF phi.sealed_family(type) IS DISTINCT FROM 'text' AND type <> 'phi.encrypted_text'::regtype THEN
+		RAISE EXCEPTION 'column "%" of table "%" is not text and cannot be searchable', column_name, relation
+			USING ERRCODE = 'feature_not_supported', HINT = 'Change the column to text first.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_searchable(regclass, name, text, oid) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_searchable(regclass, name, text, oid) IS
+	'Internal: raises an error unless a column of this kind and type can be searchable';
+
+CREATE FUNCTION phi.classify(relation regclass, column_name name, kind text, searchable boolean DEFAULT false,
+							 context name DEFAULT NULL)
 	RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -87,9 +104,11 @@ BEGIN
 	IF classify.kind IS NULL OR NOT phi.is_kind(classify.kind) THEN
 		RAISE EXCEPTION '"%" is not a kind of identifier', classify.kind USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'The kinds are listed in docs/redaction.md.';
-	ELSIF classify.searchable IS DISTINCT FROM false THEN
-		RAISE EXCEPTION 'searchable columns are not supported' USING ERRCODE = 'feature_not_supported',
-			HINT = 'Leave searchable at false; rows are found by their keys.';
+	ELSIF classify.searchable THEN
+		PERFORM phi.require_searchable(classify.relation, classify.column_name, classify.kind, attribute.atttypid);
+	ELSIF classify.context IS NOT NULL THEN
+		RAISE EXCEPTION 'only a searchable column has a search context' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Say searchable => true.';
 	END IF;
 	SELECT * INTO present FROM phi.column_policy c
 	WHERE c.relation = classify.relation AND c.column_name = classify.column_name;
@@ -101,6 +120,12 @@ BEGIN
 			RAISE EXCEPTION 'column "%" of table "%" is encrypted', classify.column_name, classify.relation
 				USING ERRCODE = 'object_not_in_prerequisite_state',
 					HINT = 'Call phi.unprotect() for the table before the column is declared to hold no health information.';
+		ELSIF present.searchable IS DISTINCT FROM coalesce(classify.searchable, false)
+			OR present.searchable AND (present.kind <> classify.kind
+				OR present.search_context IS DISTINCT FROM coalesce(classify.context, present.search_context)) THEN
+			RAISE EXCEPTION 'column "%" of table "%" is encrypted: its search tags cannot be changed', classify.column_name,
+				classify.relation USING ERRCODE = 'object_not_in_prerequisite_state',
+					HINT = 'Call phi.unprotect() for the table, classify the column again and protect the table.';
 		END IF;
 	ELSIF classify.kind <> 'none' AND phi.sealed_family(attribute.atttypid) IS NULL THEN
 		RAISE EXCEPTION 'column "%" of table "%" has type %, which cannot be encrypted', classify.column_name,
@@ -108,11 +133,14 @@ BEGIN
 			USING ERRCODE = 'feature_not_supported', HINT = phi.type_advice(attribute.atttypid);
 	END IF;
 	IF present.column_id IS NULL THEN
-		INSERT INTO phi.column_policy (relation, column_name, kind, plain_type)
-		VALUES (classify.relation, classify.column_name, classify.kind,
-				format_type(attribute.atttypid, attribute.atttypmod));
+		INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context)
+		VALUES (classify.relation, classify.column_name, classify.kind, coalesce(classify.searchable, false),
+				format_type(attribute.atttypid, attribute.atttypmod), classify.context);
 	ELSE
-		UPDATE phi.column_policy c SET kind = classify.kind WHERE c.column_id = present.column_id;
+		UPDATE phi.column_policy c
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false),
+			search_context = coalesce(classify.context, c.search_context)
+		WHERE c.column_id = present.column_id;
 	END IF;
 	IF is_protected THEN
 		IF classify.kind <> 'none' AND present.sealed IS NOT TRUE THEN
@@ -126,9 +154,9 @@ BEGIN
 		PERFORM phi.audit_record('classify', classify.relation, format('%I as %s', classify.column_name, classify.kind));
 	END IF;
 END $$;
-REVOKE ALL ON FUNCTION phi.classify(regclass, name, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION phi.classify(regclass, name, text, boolean) IS
-	'Declares what a column holds; none: no health information. In a protected table the column is encrypted at once';
+REVOKE ALL ON FUNCTION phi.classify(regclass, name, text, boolean, name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.classify(regclass, name, text, boolean, name) IS
+	'Declares what a column holds; none: no health information. searchable: equality works; columns of one context can be joined. In a protected table the column is encrypted at once';
 
 CREATE FUNCTION phi.declassify(relation regclass, column_name name) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -104,7 +104,7 @@ FROM (VALUES
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,reload_kek,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{reveal,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	('application', '{reveal,reveal_column,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -91,7 +91,7 @@ BEGIN
 		CASE WHEN s.sealed THEN -1 ELSE a.atttypmod END,
 		CASE WHEN s.sealed THEN it.typcollation ELSE a.attcollation END,
 		NOT s.sealed AND NOT s.plain,
-		CASE WHEN s.sealed THEN format('phi.reveal(%I%s)', a.attname, key_list) || coalesce('::' || s.cast_to, '')
+		CASE WHEN s.sealed THEN format('phi.reveal_column(%I, %s%s)', a.attname, c.column_id, key_list) || coalesce('::' || s.cast_to, '')
 				|| CASE WHEN it.typcollation <> 0 THEN text_collation ELSE '' END
 			WHEN s.plain THEN format('%I', a.attname)
 			ELSE phi.typed_null(a.atttypid, a.atttypmod, a.attcollation) END

@@ -45,6 +45,7 @@ extern uint64 SessionTick;
 /* The references the session stands for (actor, roles, organization); at most SESSION_MAX_ROLES + 2. */
 extern int SessionReferences(uint64 *references);
 
+extern void PortalInit(void); /* from _PG_init: executor hooks */
 extern void SessionInit(void); /* from _PG_init: the context setting */
 
 #endif /* PHI_SESSION_H */

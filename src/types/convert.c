@@ -66,8 +66,7 @@ TargetArguments(FunctionCallInfo fcinfo, SealTarget *target)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column id is not registered")));
 	initStringInfo(&keys);
 	KeyArguments(fcinfo, 4, &keys);
-	target->column_id = column->column_id;
-	target->column_uuid = column->uuid;
+	target->column = column;
 	target->label_set = LabelSetId(PG_GETARG_DATUM(3), PG_ARGISNULL(3));
 	target->subject_token =
 		SubjectToken(PG_GETARG_DATUM(2), get_fn_expr_argtype(fcinfo->flinfo, 2));
@@ -88,7 +87,7 @@ phi_seal_in_place(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	TargetArguments(fcinfo, &target);
-	RequireMaintenance(OwnerCommandFor(RegistryColumn(target.column_id)->relation, false));
+	RequireMaintenance(OwnerCommandFor(target.column->relation, false));
 	PG_RETURN_POINTER(SealValue(SignatureInner(fcinfo->flinfo, false), PG_GETARG_DATUM(0), &target));
 }
 
@@ -104,7 +103,7 @@ phi_open_in_place(PG_FUNCTION_ARGS)
 	RequireMaintenance(OwnerCommandInProgress());
 	ReadHeader(PG_GETARG_DATUM(0), &header);
 	column = header.bound ? RegistryColumn(header.column_id) : NULL;
-	RequireMaintenance(!header.bound || (column && OwnerCommandFor(column->relation, true)));
+	RequireMaintenance(column && OwnerCommandFor(column->relation, true));
 	PG_RETURN_DATUM(
 		OpenValue(SignatureInner(fcinfo->flinfo, true), PG_GETARG_DATUM(0), &header));
 }

@@ -6,8 +6,9 @@
  * Nothing else in the extension returns a plain value to a query.  It gives
  * NULL when nothing may be shown, for an unbound value (it belongs to nobody
  * yet) and in a security-restricted operation (ANALYZE of an expression would
- * store it).  It is refused in triggers: a table owner's trigger runs in the
- * session of whoever touches the table.  Rules are refused by the planner hook.
+ * store it).  It is refused in triggers and in whatever else a data-modifying
+ * statement runs by itself: that is the table owner's code, in the session of
+ * whoever writes.  Rules are refused by the planner hook.
  *-------------------------------------------------------------------------
  */
 #include "types/sealing.h"
@@ -29,6 +30,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(phi_reveal);
+PG_FUNCTION_INFO_V1(phi_reveal_column);
 
 /* What a call site remembers. */
 typedef struct RevealState
@@ -60,33 +62,40 @@ CallState(FunctionCallInfo fcinfo)
 
 /* Raise where no value may be revealed at all. */
 static void
-RefuseInTrigger(void)
+RefuseInImplicitCode(void)
 {
-	if (DatumGetInt32(pg_trigger_depth(NULL)) > 0)
+	if (ImplicitCodeRunning())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("phi.reveal cannot be used in a trigger"),
-						errhint("A trigger sees sealed values; reveal them in the query instead.")));
+						errmsg("phi.reveal cannot be used in a trigger, nor in a function that a "
+							   "data-modifying statement calls"),
+						errhint("Such code sees sealed values; reveal them in a query of its own.")));
 }
 
-/* Raise when the value was sealed for another row than the one it was read from. */
-static void
-CheckRow(FunctionCallInfo fcinfo, RevealState *state, const phi_header *header,
-		 const ProtectedColumn *column)
+/* Raise: a value that was moved past the sealing trigger. */
+static PHI_NORETURN void
+RaiseMoved(const ProtectedColumn *column, const char *place)
 {
-	if (PG_NARGS() == 1)
-		return;
-	resetStringInfo(&state->keys);
-	KeyArguments(fcinfo, 1, &state->keys);
-	if (header->row_token == TargetRowToken(column->uuid, &state->keys))
-		return;
-	ereport(LOG, (errmsg("phi_guard: a value of column \"%s\" of relation \"%s\" was found in a row "
+	ereport(LOG, (errmsg("phi_guard: a value of column \"%s\" of relation \"%s\" was found in a %s "
 						 "that it was not sealed for",
-						 NameStr(column->name), NameStr(column->relation_name)),
+						 NameStr(column->name), NameStr(column->relation_name), place),
 				  errhidestmt(true), errhidecontext(true)));
 	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("value in column \"%s\" of relation \"%s\" was not sealed for this row",
-						   NameStr(column->name), NameStr(column->relation_name)),
-					errhint("The value was moved; restore it from the row it belongs to.")));
+					errmsg("value of column \"%s\" of relation \"%s\" was not sealed for this %s",
+						   NameStr(column->name), NameStr(column->relation_name), place),
+					errhint("The value was moved; restore it to where it belongs.")));
+}
+
+/* Raise when the value was sealed for another row than the one whose key begins at argument first. */
+static void
+CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_header *header,
+		 const ProtectedColumn *column)
+{
+	if (PG_NARGS() <= first)
+		return;
+	resetStringInfo(&state->keys);
+	KeyArguments(fcinfo, first, &state->keys);
+	if (header->row_token != TargetRowToken(column->uuid, &state->keys))
+		RaiseMoved(column, "row");
 }
 
 /* Today as days since 2000-01-01, in UTC. */
@@ -189,17 +198,11 @@ PermittedForm(const phi_header *header, const ProtectedColumn *column)
 }
 
 /*
- * phi.reveal(value [, key...]): the plain value in the most detailed form that
- * the session may see, or NULL.
- *
- * value: one of the encrypted types; key...: the primary key of the row that
- * the value was read from, which is then checked.  Raises DATA_CORRUPTED when
- * the value does not open or was sealed for another row,
- * INSUFFICIENT_PRIVILEGE in a trigger, OBJECT_NOT_IN_PREREQUISITE_STATE
- * without a key or preloading.
+ * Reveal argument 0, read from the column of this id (0: not said) and the row
+ * whose key begins at argument first.
  */
-Datum
-phi_reveal(PG_FUNCTION_ARGS)
+static Datum
+Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 {
 	RevealState *state;
 	const ProtectedColumn *column;
@@ -211,7 +214,7 @@ phi_reveal(PG_FUNCTION_ARGS)
 	bool isnull;
 
 	RequirePreload();
-	RefuseInTrigger();
+	RefuseInImplicitCode();
 	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation())
 		PG_RETURN_NULL();
 	state = CallState(fcinfo);
@@ -224,8 +227,11 @@ phi_reveal(PG_FUNCTION_ARGS)
 	form = PermittedForm(&header, column);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
-	CheckRow(fcinfo, state, &header, column);
+	if (column_id != 0 && column_id != header.column_id)
+		RaiseMoved(column, "column");
+	CheckRow(fcinfo, first, state, &header, column);
 
+	NoteSensitiveStatement();
 	DisclosureNote(column->relation, NameStr(column->relation_name), header.subject_token);
 	bytes = OpenBytes(PG_GETARG_DATUM(0), &header, &size);
 	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
@@ -234,4 +240,33 @@ phi_reveal(PG_FUNCTION_ARGS)
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
+}
+
+/*
+ * phi.reveal(value [, key...]): the plain value in the most detailed form that
+ * the session may see, or NULL.
+ *
+ * value: one of the encrypted types; key...: the primary key of the row that
+ * the value was read from, which is then checked.  Raises DATA_CORRUPTED when
+ * the value does not open or was sealed for another row,
+ * INSUFFICIENT_PRIVILEGE in a trigger or the like, OBJECT_NOT_IN_PREREQUISITE_STATE
+ * without a key or preloading.
+ */
+Datum
+phi_reveal(PG_FUNCTION_ARGS)
+{
+	return Reveal(fcinfo, 0, 1);
+}
+
+/*
+ * phi.reveal_column(value, column_id [, key...]): the same for a value that was
+ * read from the column of this id in phi.column_policy, which is checked too.
+ * The redacted views call it.
+ */
+Datum
+phi_reveal_column(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	return Reveal(fcinfo, (uint16) PG_GETARG_INT32(1), 2);
 }

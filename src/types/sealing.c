@@ -11,6 +11,7 @@
 #include "access/detoast.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
+#include "types/search.h"
 #include "utils/memutils.h"
 
 /*
@@ -42,24 +43,31 @@ ReadHeader(Datum value, phi_header *header)
 bool
 SealedFor(const phi_header *header, const SealTarget *target)
 {
-	return header->bound && header->column_id == target->column_id &&
+	const ProtectedColumn *column = target->column;
+
+	return header->bound && header->column_id == column->column_id &&
 		   header->subject_token == target->subject_token &&
-		   header->row_token == target->row_token && header->label_set == target->label_set;
+		   header->row_token == target->row_token && header->label_set == target->label_set &&
+		   header->searchable == column->searchable &&
+		   (!column->searchable || header->search_tag[0] == column->search_generation);
 }
 
-/* The header of a new value. */
+/* The header of a new value around plain. */
 static void
-FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target)
+FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target, phi_bytes plain)
 {
 	memset(header, 0, sizeof(*header));
 	header->dek_id = dek_id;
 	if (!target)
 		return;
 	header->bound = true;
-	header->column_id = target->column_id;
+	header->column_id = target->column->column_id;
 	header->label_set = target->label_set;
 	header->subject_token = target->subject_token;
 	header->row_token = target->row_token;
+	header->searchable = target->column->searchable;
+	if (header->searchable)
+		SearchTag(target->column, plain, header->search_tag);
 }
 
 /*
@@ -68,13 +76,15 @@ FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target)
 struct varlena *
 SealBytes(phi_bytes plain, const SealTarget *target)
 {
-	phi_data_key *key = KeyringCurrentKey();
+	phi_data_key *key;
 	uint8 nonce[PHI_XAES_NONCE_SIZE];
 	Size nonce_size = target ? PHI_NONCE_TAIL_SIZE : PHI_XAES_NONCE_SIZE;
 	phi_header header;
 	phi_buffer out;
 	struct varlena *sealed;
 
+	NoteSensitiveStatement();
+	key = KeyringCurrentKey();
 	if (plain.size > MAX_PLAIN)
 	{
 		HideValueContext();
@@ -83,14 +93,14 @@ SealBytes(phi_bytes plain, const SealTarget *target)
 						errdetail("A sealed value holds at most %zu bytes.", MAX_PLAIN),
 						errhidestmt(true)));
 	}
-	FillHeader(&header, key->id, target);
+	FillHeader(&header, key->id, target, plain);
 	out.capacity = phi_envelope_size(&header, plain.size);
 	sealed = palloc(out.capacity + VARHDRSZ);
 	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);
 	out.data = (uint8 *) VARDATA(sealed);
 	out.size = 0;
 	RandomBytes(nonce, nonce_size);
-	CheckStatus(phi_envelope_seal(key, &header, target ? target->column_uuid : NULL, nonce,
+	CheckStatus(phi_envelope_seal(key, &header, target ? target->column->uuid : NULL, nonce,
 								  nonce_size, plain, &out),
 				"seal a value");
 	return sealed;

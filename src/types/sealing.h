@@ -18,8 +18,7 @@
 /* The place a value is sealed for. */
 typedef struct SealTarget
 {
-	uint16 column_id;
-	const uint8 *column_uuid;
+	const ProtectedColumn *column;
 	uint16 label_set;
 	uint64 subject_token;
 	uint64 row_token; /* 0 without a primary key */
@@ -28,7 +27,7 @@ typedef struct SealTarget
 /* Parse the header of a stored value without fetching all of it; raises when malformed. */
 extern void ReadHeader(Datum value, phi_header *header);
 
-/* Is the value sealed for exactly this place? */
+/* Is the value sealed for exactly this place, with a search tag where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);
 
 /* Seal plain bytes: unbound (target NULL) or for a place. */

@@ -6,22 +6,27 @@
  * The trigger recognizes by the header what is already in its place, so that
  * self-updates, restores and re-fired triggers change nothing.  A value that
  * is sealed for another place is sealed again only when it may be:
- *	- the row itself moved (its key, subject or labels changed) and the value
- *	  is the one this very column held, in its place, before;
+ *	- the row's key changed, and the value is the one that this very column
+ *	  held, in its place, for the same subject;
+ *	- the row's labels changed to ones that demand no less;
  *	- this statement sealed it from plaintext (INSERT ... ON CONFLICT DO
  *	  UPDATE SET c = excluded.c with a generated key);
- *	- the session may see it in full anyway.
- * Everything else is refused: ciphertext moved between rows or columns must
- * not open there.
+ *	- the session may see it in full, and wrote the row itself: no trigger or
+ *	  default of the table's owner can have put it there.
+ * Everything else is refused: ciphertext moved between rows, columns or
+ * subjects must not open there.
  *-------------------------------------------------------------------------
  */
 #include "types/sealing.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "audit/audit.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "consent/consent.h"
 #include "keyring/keyring.h"
+#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(phi_seal_row);
@@ -50,11 +55,13 @@ typedef struct RowState
 	StringInfoData keys; /* counted key texts */
 } RowState;
 
-/* The nonce tail of a bound value that is not searchable: it ends the header. */
+/* The nonce tail of a bound value: it ends the overhead before the ciphertext. */
 static const uint8 *
-NonceTail(const struct varlena *sealed)
+NonceTail(const struct varlena *sealed, const phi_header *header)
 {
-	return (const uint8 *) VARDATA_ANY(sealed) + PHI_HEADER_MAX - PHI_NONCE_TAIL_SIZE;
+	Size overhead = header->searchable ? PHI_ENVELOPE_SEARCHABLE : PHI_ENVELOPE_BOUND;
+
+	return (const uint8 *) VARDATA_ANY(sealed) + overhead - PHI_XAES_TAG_SIZE - PHI_NONCE_TAIL_SIZE;
 }
 
 /* Remember a value that this command sealed from plaintext. */
@@ -62,26 +69,28 @@ static void
 RememberSeal(const struct varlena *sealed)
 {
 	CommandId command = GetCurrentCommandId(false);
+	phi_header header;
 
+	ReadHeader(PointerGetDatum(sealed), &header);
 	if (Recent.transaction != CurrentLocalTransaction() || Recent.command != command)
 		Recent.count = Recent.next = 0;
 	Recent.transaction = CurrentLocalTransaction();
 	Recent.command = command;
-	memcpy(Recent.tails[Recent.next], NonceTail(sealed), PHI_NONCE_TAIL_SIZE);
+	memcpy(Recent.tails[Recent.next], NonceTail(sealed, &header), PHI_NONCE_TAIL_SIZE);
 	Recent.next = (Recent.next + 1) % RECENT_VALUES;
 	Recent.count = Min(Recent.count + 1, RECENT_VALUES);
 }
 
 /* Did this command seal the value from plaintext? */
 static bool
-SealedByThisCommand(Datum value)
+SealedByThisCommand(Datum value, const phi_header *header)
 {
 	struct varlena *sealed = PG_DETOAST_DATUM_PACKED(value);
 
 	if (Recent.transaction != CurrentLocalTransaction() || Recent.command != GetCurrentCommandId(false))
 		return false;
 	for (int i = 0; i < Recent.count; i++)
-		if (memcmp(Recent.tails[i], NonceTail(sealed), PHI_NONCE_TAIL_SIZE) == 0)
+		if (memcmp(Recent.tails[i], NonceTail(sealed, header), PHI_NONCE_TAIL_SIZE) == 0)
 			return true;
 	return false;
 }
@@ -123,16 +132,15 @@ ReadRow(RowState *row, const ProtectedRelation *relation, TupleDesc descriptor, 
 static void
 ColumnTarget(SealTarget *target, const RowState *row, const ProtectedColumn *column)
 {
-	target->column_id = column->column_id;
-	target->column_uuid = column->uuid;
+	target->column = column;
 	target->label_set = row->label_set;
 	target->subject_token = row->subject_token;
 	target->row_token = TargetRowToken(column->uuid, &row->keys);
 }
 
-/* Was the value the one that this column rightly held in the old version of the row? */
+/* Was the value the one that this column rightly held in the old version of the row, for this subject? */
 static bool
-HeldBefore(Datum value, const ProtectedRelation *relation, const ProtectedColumn *column,
+HeldBefore(uint64 subject_token, Datum value, const ProtectedRelation *relation, const ProtectedColumn *column,
 		   TupleDesc descriptor, HeapTuple old)
 {
 	struct varlena *now = PG_DETOAST_DATUM_PACKED(value);
@@ -152,19 +160,58 @@ HeldBefore(Datum value, const ProtectedRelation *relation, const ProtectedColumn
 	ReadRow(&row, relation, descriptor, old);
 	ColumnTarget(&target, &row, column);
 	ReadHeader(old_value, &header);
-	return SealedFor(&header, &target);
+	return row.subject_token == subject_token && SealedFor(&header, &target);
 }
 
-/* May the session see in full what is sealed under this header? */
+/* Do the labels of now demand whatever those of before did? */
+static bool
+LabelsKept(uint16 before, uint16 now)
+{
+	phi_labels old_labels = LabelSetLabels(before);
+	phi_labels new_labels = LabelSetLabels(now);
+
+	return before == now || ((old_labels.sensitivities & ~new_labels.sensitivities) == 0 &&
+							 phi_labels_rank(&old_labels) <= phi_labels_rank(&new_labels));
+}
+
+/* May the table's owner have put the value into the row: by another trigger, or by a default? */
+static bool
+OwnerMayHaveWritten(const TriggerData *trigger, AttrNumber attnum)
+{
+	const TriggerDesc *triggers = trigger->tg_relation->trigdesc;
+	const TupleConstr *constraints = RelationGetDescr(trigger->tg_relation)->constr;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		const Trigger *other = &triggers->triggers[i];
+
+		if (other->tgoid != trigger->tg_trigger->tgoid && !other->tgisinternal &&
+			TRIGGER_FOR_ROW(other->tgtype) && TRIGGER_FOR_BEFORE(other->tgtype) &&
+			(TRIGGER_FOR_INSERT(other->tgtype) || TRIGGER_FOR_UPDATE(other->tgtype)))
+			return true;
+	}
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		for (int i = 0; constraints && i < constraints->num_defval; i++)
+			if (constraints->defval[i].adnum == attnum)
+				return true;
+	return DatumGetInt32(pg_trigger_depth(NULL)) > 1;
+}
+
+/*
+ * May the session see in full what is sealed under this header?  What is then
+ * sealed again counts as disclosed.
+ */
 static bool
 MayRevealFully(const phi_header *header)
 {
 	const ProtectedColumn *column = RegistryColumn(header->column_id);
 
-	return column && SessionForm(column->kind) == PHI_FORM_FULL &&
-		   DecideAccess(header->subject_token, header->label_set,
-						UINT64CONST(1) << column->kind)
-			   .permit;
+	if (!column || SessionForm(column->kind) != PHI_FORM_FULL ||
+		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
+			 .permit)
+		return false;
+	DisclosureNote(column->relation, NameStr(column->relation_name), header->subject_token);
+	return true;
 }
 
 /* Raise: the value belongs elsewhere. */
@@ -176,36 +223,50 @@ RefuseForeign(const RowState *row, const ProtectedColumn *column)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("value for column \"%s\" of relation \"%s\" is sealed for another row or column",
 					NameStr(column->name), NameStr(column->relation_name)),
-			 errhint("Write the plain value, or be allowed to see the value in full.")));
+			 errhint("Write the plain value; a sealed one moves only for a session that may see it "
+					 "in full, in a table without other triggers.")));
+}
+
+/* May a bound value that is not in its place be sealed again for the target? */
+static bool
+MayRebind(const TriggerData *trigger, const RowState *row, const SealTarget *target, Datum value,
+		  const phi_header *header)
+{
+	const ProtectedColumn *column = target->column;
+	HeapTuple old = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_trigtuple : NULL;
+
+	/* Only the labels or the search tag differ: they follow the row and the column. */
+	if (header->column_id == column->column_id && header->row_token == target->row_token &&
+		header->subject_token == target->subject_token && target->row_token != 0 &&
+		LabelsKept(header->label_set, target->label_set))
+		return true;
+	if (old && LabelsKept(header->label_set, target->label_set) &&
+		HeldBefore(target->subject_token, value, row->relation, column, row->descriptor, old))
+		return true;
+	if (SealedByThisCommand(value, header))
+		return true;
+	return !OwnerMayHaveWritten(trigger, column->attnum) && MayRevealFully(header);
 }
 
 /* The value as it is to be stored: itself when it is in its place. */
 static Datum
-SealColumn(const RowState *row, const ProtectedColumn *column, Datum value, HeapTuple old)
+SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColumn *column,
+		   Datum value)
 {
 	SealTarget target;
 	phi_header header;
+	struct varlena *sealed;
 
 	ColumnTarget(&target, row, column);
 	ReadHeader(value, &header);
 	if (SealedFor(&header, &target))
 		return value;
+	if (header.bound && !MayRebind(trigger, row, &target, value, &header))
+		RefuseForeign(row, column);
+	sealed = RebindValue(value, &header, &target);
 	if (!header.bound)
-	{
-		struct varlena *sealed = RebindValue(value, &header, &target);
-
 		RememberSeal(sealed);
-		return PointerGetDatum(sealed);
-	}
-	/* Only the labels differ: they follow the row. */
-	if (header.column_id == target.column_id && header.subject_token == target.subject_token &&
-		header.row_token == target.row_token && target.row_token != 0)
-		return PointerGetDatum(RebindValue(value, &header, &target));
-	if ((old && HeldBefore(value, row->relation, column, row->descriptor, old)) ||
-		SealedByThisCommand(value) || MayRevealFully(&header))
-		return PointerGetDatum(RebindValue(value, &header, &target));
-	RefuseForeign(row, column);
-	return (Datum) 0; /* not reached */
+	return PointerGetDatum(sealed);
 }
 
 /* Raise unless called as a BEFORE ROW INSERT OR UPDATE trigger of a protected relation. */
@@ -216,6 +277,11 @@ CheckCall(FunctionCallInfo fcinfo)
 	const ProtectedRelation *relation;
 
 	RequirePreload();
+	if (OwnerCommandInProgress())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("protected tables cannot be written to during maintenance"),
+						errhint("An index, constraint or default of the table under maintenance "
+								"writes to another one; drop it first.")));
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -256,7 +322,7 @@ phi_seal_row(PG_FUNCTION_ARGS)
 
 		if (isnull)
 			continue;
-		stored = SealColumn(&row, column, value, update ? trigger->tg_trigtuple : NULL);
+		stored = SealColumn(trigger, &row, column, value);
 		if (stored == value)
 			continue;
 		columns[changed] = column->attnum;

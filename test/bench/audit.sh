@@ -22,7 +22,7 @@ CREATE TABLE by_hand (LIKE plain INCLUDING ALL);
 CREATE TABLE audited (LIKE plain INCLUDING ALL);
 CREATE TABLE sealed (LIKE plain INCLUDING ALL);
 
-CREATE TABLE by_hand_log (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+CREATE TABLE by_hand_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	who text NOT NULL, action text NOT NULL, relation text NOT NULL, old_row jsonb, new_row jsonb);
 CREATE FUNCTION write_log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN

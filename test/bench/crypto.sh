@@ -20,7 +20,7 @@ run_psql -q -d crypto -v rows="$crypto_rows" -v slow="$crypto_slow_rows" >/dev/n
 CREATE ROLE crypto_reader LOGIN;
 CREATE FUNCTION raw_key() RETURNS bytea IMMUTABLE LANGUAGE sql RETURN '\x603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4'::bytea;
 CREATE TABLE plain (id bigint PRIMARY KEY, ssn text);
-INSERT INTO plain SELECT i, to_char(i * 7919 % 1000000000, 'FM000"-"00"-"0000') FROM generate_series(1, :rows) AS i;
+INSERT INTO plain SELECT i, to_char(i::bigint * 7919 % 1000000000, 'FM000"-"00"-"0000') FROM generate_series(1, :rows) AS i;
 CREATE TABLE raw AS SELECT id, encrypt(ssn::bytea, raw_key(), 'aes-cbc') AS ssn FROM plain;
 CREATE TABLE pgp AS SELECT id, pgp_sym_encrypt(ssn, 'password') AS ssn FROM plain ORDER BY id LIMIT :slow;
 CREATE VIEW raw_view AS SELECT id, convert_from(decrypt(ssn, raw_key(), 'aes-cbc'), 'UTF8') AS ssn FROM raw;

@@ -13,8 +13,8 @@ protect_times=$PHI_TMP/protect.times
 make_database protect
 run_psql -q -d protect -v rows="$protect_rows" >/dev/null <<'SQL'
 CREATE TABLE source (id bigint PRIMARY KEY, name text NOT NULL, ssn text NOT NULL, phone text NOT NULL);
-INSERT INTO source SELECT i, 'Patient ' || i, to_char(i * 7919 % 1000000000, 'FM000"-"00"-"0000'),
-	to_char(i * 104729 % 10000000000, 'FM000"-"000"-"0000') FROM generate_series(1, :rows) AS i;
+INSERT INTO source SELECT i, 'Patient ' || i, to_char(i::bigint * 7919 % 1000000000, 'FM000"-"00"-"0000'),
+	to_char(i::bigint * 104729 % 10000000000, 'FM000"-"000"-"0000') FROM generate_series(1, :rows) AS i;
 SQL
 
 run_psql -q -d protect -o /dev/null -v rounds="$rounds" -v slow="$protect_slow_rows" <<'SQL'

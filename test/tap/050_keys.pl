@@ -50,7 +50,6 @@ sub bad_file
 	my ($first, $all) = refused($node, 'clinician', $open);
 	like($first, $error, "$name: refused");
 	like($all, qr/HINT:  \S/, "$name: with a hint");
-	push @never, $1 if $path =~ m{([^/]+)$} && 0;
 	isnt(refused($node, 'clinician', $seal), '', "$name: nothing is sealed");
 	return;
 }
@@ -227,7 +226,7 @@ foreach my $case (sort keys %bad_command)
 }
 
 # Commands that hang are ended, with all that they started.
-wait_for_setting($node, 'phi.kek_timeout', '1');
+wait_for_setting($node, 'phi.kek_timeout', '1s');
 my %hanging = (
 	'hangs' => "echo \$\$ >$folder/pid; exec sleep 300",
 	'hangs after its output' => "cat $good; echo \$\$ >$folder/pid; exec >&-; exec sleep 300",
@@ -266,7 +265,7 @@ my $script = "$folder/seal.sql";
 append_to_file($script, "$seal;\n");
 my @sessions = ('pgbench', '-n', '-c', '20', '-j', '4', '-t', '1', '-U', 'clinician', '-f', $script, 'postgres');
 
-wait_for_setting($node, 'phi.kek_timeout', '10');
+wait_for_setting($node, 'phi.kek_timeout', '10s');
 command("echo x >>$count; sleep 0.5; cat $good");
 $node->command_ok(\@sessions, 'twenty sessions seal at once');
 is(slurp_file($count), "x\n", 'and the command ran once');
@@ -281,9 +280,9 @@ $node->stop;
 
 my $log = slurp_file($node->logfile);
 is(scalar(grep { index($log, $_) >= 0 } @never), 0, 'no key is in the log, whole, wrong or malformed');
-unlike($log, qr/herring-output/, 'no output of a command is in the log');
-unlike($log, qr/herring-text/, 'nor is its text');
-unlike($log, qr/kingfisher/, 'nor a value that could not be sealed for want of a key');
+is(() = $log =~ /herring-output/g, 0, 'no output of a command is in the log');
+is(() = $log =~ /herring-text/g, 0, 'nor is its text');
+is(() = $log =~ /kingfisher/g, 0, 'nor a value that could not be sealed for want of a key');
 like($log, qr/phi\.kek_command failed/, 'that it failed is');
 my $found = sweep($node->data_dir, { hex => $key, capitals => uc $key, raw => pack('H*', $key) });
 is(join(' ', map { @$_ } values %$found), '', 'and the key is in no file of the data directory');

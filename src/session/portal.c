@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ * portal.c
+ *		A query on a protected relation runs for one identity and purpose.
+ *
+ * A cursor may be opened by one identity and fetched from by the next, and
+ * may have sorted revealed values by then.  So a query that reads a protected
+ * relation is remembered when it starts, with who started it and why; it
+ * refuses to run on under another identity or purpose.
+ *
+ * The memory of a query that is never ended (an error) goes with the
+ * transaction, in which every such query lives.
+ *-------------------------------------------------------------------------
+ */
+#include "session/session.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "platform/registry.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+typedef struct OpenQuery
+{
+	QueryDesc *desc;
+	Oid user;
+	uint64 serial;
+	phi_purpose purpose;
+} OpenQuery;
+
+static HTAB *OpenQueries = NULL;
+static ExecutorStart_hook_type PreviousStart = NULL;
+static ExecutorRun_hook_type PreviousRun = NULL;
+static ExecutorEnd_hook_type PreviousEnd = NULL;
+
+/* Does the plan read a protected relation? */
+static bool
+ReadsProtected(const PlannedStmt *plan)
+{
+	ListCell *cell;
+
+	if (plan->commandType == CMD_UTILITY)
+		return false;
+	foreach (cell, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind == RTE_RELATION && RegistryRelation(rte->relid) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Who asks now, and why. */
+static void
+FillCurrent(OpenQuery *query)
+{
+	const SessionContext *session = SessionCurrent();
+
+	query->user = GetSessionUserId();
+	query->serial = session->serial;
+	query->purpose = session->purpose;
+}
+
+/* Hook: remember a query that reads a protected relation. */
+static void
+StartQuery(QueryDesc *desc, int eflags)
+{
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && ReadsProtected(desc->plannedstmt))
+	{
+		HASHCTL control = {0};
+
+		control.keysize = sizeof(QueryDesc *);
+		control.entrysize = sizeof(OpenQuery);
+		if (!OpenQueries)
+			OpenQueries = hash_create("phi_guard open queries", 16, &control, HASH_ELEM | HASH_BLOBS);
+		FillCurrent(hash_search(OpenQueries, &desc, HASH_ENTER, NULL));
+	}
+	if (PreviousStart)
+		PreviousStart(desc, eflags);
+	else
+		standard_ExecutorStart(desc, eflags);
+}
+
+/* Hook: refuse to run on for somebody else. */
+static void
+RunQuery(EXECUTOR_RUN_ARGS)
+{
+	OpenQuery *query = OpenQueries ? hash_search(OpenQueries, &desc, HASH_FIND, NULL) : NULL;
+	OpenQuery now;
+
+	if (query)
+	{
+		FillCurrent(&now);
+		if (now.user != query->user || now.serial != query->serial || now.purpose != query->purpose)
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("query was started under another identity or purpose"),
+							errhint("Close the cursor and open it again.")));
+	}
+	if (PreviousRun)
+		PreviousRun(EXECUTOR_RUN_FORWARD);
+	else
+		standard_ExecutorRun(EXECUTOR_RUN_FORWARD);
+}
+
+/* Hook: the query is over. */
+static void
+EndQuery(QueryDesc *desc)
+{
+	if (OpenQueries)
+		(void) hash_search(OpenQueries, &desc, HASH_REMOVE, NULL);
+	if (PreviousEnd)
+		PreviousEnd(desc);
+	else
+		standard_ExecutorEnd(desc);
+}
+
+/* Nothing outlives the transaction. */
+static void
+ForgetQueries(XactEvent event, void *arg)
+{
+	if (!OpenQueries ||
+		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+		return;
+	hash_destroy(OpenQueries);
+	OpenQueries = NULL;
+}
+
+/*
+ * Install the hooks.
+ */
+void
+PortalInit(void)
+{
+	PreviousStart = ExecutorStart_hook;
+	ExecutorStart_hook = StartQuery;
+	PreviousRun = ExecutorRun_hook;
+	ExecutorRun_hook = RunQuery;
+	PreviousEnd = ExecutorEnd_hook;
+	ExecutorEnd_hook = EndQuery;
+	RegisterXactCallback(ForgetQueries, NULL);
+}
