@@ -25,29 +25,41 @@
 #define MAX_NOTES     1000000
 #define RELATION_NAME (2 * (2 * NAMEDATALEN + 2) + 1) /* schema and name, quoted */
 
-/* A relation that values were disclosed of. */
+/* A subject whose values were disclosed. */
+typedef struct DisclosedSubject
+{
+	uint64 token;
+	char status; /* of simplehash */
+} DisclosedSubject;
+
+/* A token is the output of a keyed hash already. */
+#define SH_PREFIX			 subjects
+#define SH_ELEMENT_TYPE		 DisclosedSubject
+#define SH_KEY_TYPE			 uint64
+#define SH_KEY				 token
+#define SH_HASH_KEY(tb, key) ((uint32) (key))
+#define SH_EQUAL(tb, a, b)	 ((a) == (b))
+#define SH_SCOPE			 static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+/* A relation that values were disclosed of, and the distinct subjects noted. */
 typedef struct DisclosedRelation
 {
 	Oid relation;
-	uint64 subjects; /* distinct ones noted */
+	subjects_hash *subjects;
 	char name[RELATION_NAME];
 } DisclosedRelation;
 
-/* A subject of it. */
-typedef struct DisclosedSubject
-{
-	Oid relation;
-	uint32 unused; /* no undefined bytes in a hash key */
-	uint64 token;
-} DisclosedSubject;
-
-/* What was noted since the last line; both NULL when nothing was. */
+/* What was noted since the last line: the relations, NULL when nothing was, and how many pairs. */
 static HTAB *Relations = NULL;
-static HTAB *Subjects = NULL;
+static uint64 Noted = 0;
 static MemoryContext Notes = NULL;
 
 /* The pair noted last: the columns of a row come one after the other. */
-static DisclosedSubject LastNote;
+static DisclosedRelation *LastRelation = NULL;
+static uint64 LastToken;
 
 /* Who saw them: taken with the first note, as an abort has no session to ask. */
 static char NotedActor[SESSION_NAME_SIZE];
@@ -83,17 +95,14 @@ BeginNotes(void)
 	CopyPlainly(NotedActor, session->identified ? session->actor : "", sizeof(NotedActor));
 	NotedPurpose = session->purpose_stated ? phi_purpose_code(session->purpose) : NULL;
 	NotedSession = SessionGeneration();
-	memset(&LastNote, 0, sizeof(LastNote));
+	LastRelation = NULL;
+	Noted = 0;
 
 	control.hcxt = Notes;
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(DisclosedRelation);
 	Relations =
 		hash_create("disclosed relations", 8, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	control.keysize = sizeof(DisclosedSubject);
-	control.entrysize = sizeof(DisclosedSubject);
-	Subjects =
-		hash_create("disclosed subjects", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* Append a name in quotes, whatever it is made of. */
@@ -129,43 +138,43 @@ NameRelation(DisclosedRelation *entry, const char *given)
 	pfree(line.data);
 }
 
-/* Count a subject of a relation that was not noted before. */
-static void
-CountSubject(Oid relation, const char *relation_name)
+/* The entry of a relation, made at its first note. */
+static DisclosedRelation *
+NotedRelation(Oid relation, const char *relation_name)
 {
 	bool found;
 	DisclosedRelation *entry = hash_search(Relations, &relation, HASH_ENTER, &found);
 
 	if (!found)
 	{
-		entry->subjects = 0;
 		entry->name[0] = '\0';
+		entry->subjects = NULL;
+	}
+	if (entry->subjects == NULL)
+	{
+		entry->subjects = subjects_create(Notes, 64, NULL);
 		NameRelation(entry, relation_name);
 	}
-	entry->subjects++;
+	return entry;
 }
 
 void
 DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token)
 {
-	DisclosedSubject note = {relation, 0, subject_token};
 	bool found;
 
-	if (Subjects != NULL && NotedSession != SessionGeneration())
+	if (Relations != NULL && (NotedSession != SessionGeneration() || Noted >= MAX_NOTES))
 		DisclosureFlush();
-	if (Subjects == NULL)
+	if (Relations == NULL)
 		BeginNotes();
-	else if (memcmp(&note, &LastNote, sizeof(note)) == 0)
+	if (LastRelation == NULL || LastRelation->relation != relation)
+		LastRelation = NotedRelation(relation, relation_name);
+	else if (LastToken == subject_token)
 		return;
-	else if (hash_get_num_entries(Subjects) >= MAX_NOTES)
-	{
-		DisclosureFlush();
-		BeginNotes();
-	}
-	hash_search(Subjects, &note, HASH_ENTER, &found);
+	subjects_insert(LastRelation->subjects, subject_token, &found);
 	if (!found)
-		CountSubject(relation, relation_name);
-	LastNote = note;
+		Noted++;
+	LastToken = subject_token;
 }
 
 /*
@@ -182,14 +191,14 @@ DisclosureFlush(void)
 	if (noted == NULL)
 		return;
 	Relations = NULL;
-	Subjects = NULL;
 	hash_seq_init(&scan, noted);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		ereport(LOG,
 				errmsg_internal("phi_guard disclosure: actor \"%s\" purpose %s relation %s "
 								"subjects " UINT64_FORMAT,
 								NotedActor, NotedPurpose != NULL ? NotedPurpose : "none",
-								entry->name, entry->subjects),
+								entry->name,
+								entry->subjects != NULL ? (uint64) entry->subjects->members : 0),
 				errhidestmt(true), errhidecontext(true));
 	MemoryContextReset(Notes);
 }

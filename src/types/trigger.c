@@ -26,6 +26,7 @@
 #include "commands/trigger.h"
 #include "consent/consent.h"
 #include "keyring/keyring.h"
+#include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
@@ -194,7 +195,8 @@ OwnerMayHaveWritten(const TriggerData *trigger, AttrNumber attnum)
 		for (int i = 0; constraints && i < constraints->num_defval; i++)
 			if (constraints->defval[i].adnum == attnum)
 				return true;
-	return DatumGetInt32(pg_trigger_depth(NULL)) > 1;
+	/* A foreign key's own cascade is one level deeper than the statement that set it off. */
+	return DatumGetInt32(pg_trigger_depth(NULL)) > (InNoForceRLSOperation() ? 2 : 1);
 }
 
 /*
