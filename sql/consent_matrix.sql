@@ -315,7 +315,7 @@ RESET SESSION AUTHORIZATION;
 SET phi.open_purposes = on;
 SET SESSION AUTHORIZATION cm_researcher;
 SELECT count(*) FROM cm_shared; -- 4000
-SET force_parallel_mode = on;
+SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SET SESSION AUTHORIZATION cm_clinician;
 SELECT phi.can_access(4), phi.can_access(1), reason FROM phi.explain_access(4); -- f t
 RESET SESSION AUTHORIZATION;

@@ -130,10 +130,10 @@ SET SESSION AUTHORIZATION session_dr;
 SELECT actor, purpose FROM phi.whoami(); -- TREAT
 
 -- parallel workers know it
-SET force_parallel_mode = on;
+SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 EXPLAIN (COSTS OFF) SELECT actor, purpose FROM phi.whoami(); -- in a worker
 SELECT actor, purpose FROM phi.whoami(); -- TREAT
-RESET force_parallel_mode;
+SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 
 -- functions see the caller's session, in whoever's name they run
 RESET SESSION AUTHORIZATION;

@@ -13,11 +13,13 @@
  */
 #include "session/session.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "platform/registry.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 typedef struct OpenQuery
@@ -74,6 +76,9 @@ StartQuery(QueryDesc *desc, int eflags)
 		control.entrysize = sizeof(OpenQuery);
 		if (!OpenQueries)
 			OpenQueries = hash_create("phi_guard open queries", 16, &control, HASH_ELEM | HASH_BLOBS);
+		/* What others have committed by now counts from the start. */
+		if (!IsParallelWorker())
+			AcceptInvalidationMessages();
 		FillCurrent(hash_search(OpenQueries, &desc, HASH_ENTER, NULL));
 	}
 	if (PreviousStart)
