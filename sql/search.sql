@@ -83,7 +83,17 @@ SELECT count(*) FROM se_patient WHERE ssn <> '900-00-0042'; -- 2999
 SELECT p.id, c.id AS claim FROM se_patient p JOIN se_claim c ON p.ssn = c.member_ssn WHERE c.id <= 3 ORDER BY c.id;
 SELECT se_index('SELECT id FROM se_patient WHERE ssn = ''900-00-0042''') AS literal,
 	se_index('SELECT id FROM se_patient WHERE ssn IN (''900-00-0042'', ''900-00-0043'')') AS in_list;
+-- parameters that say they are text, as drivers send them
+SELECT id FROM se_patient WHERE ssn = '900-00-0042'::text;
+SELECT id FROM se_patient WHERE '900-00-0042'::varchar = ssn;
+SELECT count(*) FROM se_patient WHERE ssn <> '900-00-0042'::text; -- 2999
+SELECT id FROM se_patient WHERE ssn = ANY ('{900-00-0042,900000043}'::text[]) ORDER BY id;
+SELECT id FROM se_patient WHERE CASE WHEN id < 50 THEN ssn = '900-00-0042'::text END;
+SELECT (SELECT ssn FROM se_patient WHERE id = 42) = '900-00-0042'::text AS direct;
+SELECT se_index('SELECT id FROM se_patient WHERE ssn = ''x''::text') AS text,
+	se_index('SELECT id FROM se_patient WHERE ssn = ANY (''{x}''::varchar[])') AS any_varchar;
 SELECT id FROM se_patient WHERE name = 'Name 42'; -- fails: no tags
+SELECT id FROM se_patient WHERE name = 'Name 42'::text; -- fails: no tags
 SELECT id FROM se_patient ORDER BY ssn; -- fails: tags have no order
 SELECT id FROM se_patient WHERE ssn > '900'; -- fails
 SELECT count(*) FROM se_patient WHERE ssn = email; -- 0: other contexts
@@ -97,20 +107,23 @@ SELECT id, name FROM se_patient_redacted WHERE ssn = '900-99-9999';
 SELECT count(*) FROM se_patient_redacted WHERE ssn = '900-00-0042'; -- 0
 
 -- who sees masks finds nothing by value, not even that it is there
+RESET SESSION AUTHORIZATION;
+SELECT column_id FROM phi.column_policy WHERE relation = 'se_patient'::regclass AND column_name = 'ssn' \gset
 SET SESSION AUTHORIZATION se_billing;
 SELECT ssn FROM se_patient_redacted WHERE id = 7;
 SELECT count(*) FROM se_patient_redacted WHERE ssn = '900-00-0007'; -- 0
 SELECT count(*) FROM se_patient WHERE ssn = '900-00-0007'; -- 0
 SELECT count(*) FROM se_patient WHERE ssn IN ('900-00-0007', '900-00-0008'); -- 0
+SELECT count(*) FROM se_patient WHERE ssn = '900-00-0007'::text OR ssn <> '900-00-0007'::text; -- 0
 SELECT count(*) FROM se_patient WHERE ssn <> '900-00-0007'; -- 0
-SELECT count(phi.search_value('900-00-0007', column_id)) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) v (column_id); -- 0
+SELECT phi.search_value('900-00-0007', :column_id) IS NULL AS no_key; -- t
+SELECT count(*) FROM se_patient WHERE mrn = 'M-7'; -- 1: billing sees these in full
 RESET SESSION AUTHORIZATION;
 
 -- a search key is no value: it is stored nowhere and opens as nothing
 RESET plan_cache_mode;
-SELECT column_id FROM phi.column_policy WHERE relation = 'se_patient'::regclass AND column_name = 'ssn' \gset
 SET SESSION AUTHORIZATION se_clinician;
-SELECT phi.reveal(phi.search_value('900-00-0007', :column_id)); -- fails
+SELECT phi.reveal(phi.search_value('900-00-0007', column_id)) FROM (SELECT :column_id) v (column_id); -- fails
 UPDATE se_patient SET ssn = phi.search_value('900-00-0007', :column_id) WHERE id = 8; -- fails
 SELECT se_index('SELECT id FROM se_patient_redacted WHERE ssn = ''x''') AS index;
 SET enable_indexscan = off; SET enable_bitmapscan = off;

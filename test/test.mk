@@ -5,7 +5,7 @@
 
 CHECK_SERVER = check-regress check-isolation check-tap
 
-.PHONY: check check-lint $(CHECK_SERVER) check-matrix check-format demo bench
+.PHONY: check check-lint $(CHECK_SERVER) check-clients check-matrix check-format demo bench
 
 check:
 	@bash test/lib/check.sh
@@ -15,6 +15,10 @@ check-lint:
 
 $(CHECK_SERVER):
 	@bash test/lib/check.sh $(@:check-%=%)
+
+# Client programs and drivers of several languages; installs them from Debian and the npm registry.
+check-clients:
+	@bash test/clients/run.sh
 
 # The same on the PostgreSQL versions of later Debian releases.
 check-matrix:

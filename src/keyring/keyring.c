@@ -16,7 +16,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "keyring/kek.h"
 #include "keyring/wrap.h"
 #include "utils/builtins.h"
@@ -29,7 +28,8 @@
 /* Columns of phi.data_key, by position. */
 enum DataKeyColumn
 {
-	DK_ID = 1, DK_UUID, DK_SCOPE, DK_STATE, DK_KEK, DK_WRAPPED, DK_CHECK, DK_LAST = DK_CHECK
+	DK_ID = 1, DK_UUID, DK_SCOPE, DK_STATE, DK_KEK, DK_WRAPPED, DK_CHECK, DK_CREATED, DK_RELATION,
+	DK_LAST = DK_RELATION
 };
 
 typedef struct KeyEntry
@@ -41,7 +41,15 @@ typedef struct KeyEntry
 	phi_data_key key;
 } KeyEntry;
 
+/* The key that a protected relation's values are sealed under, where it has one of its own. */
+typedef struct RelationKey
+{
+	Oid relation;
+	uint32 dek_id;
+} RelationKey;
+
 static HTAB *Keys = NULL;
+static HTAB *RelationKeys = NULL;
 static uint32 RootId = 0;
 static uint32 CurrentId = 0;
 static Oid KeyTable = InvalidOid;
@@ -49,7 +57,6 @@ static bool Stale = true;
 static bool SelfTested = false;
 static uint64 Generation = 1;
 
-PG_FUNCTION_INFO_V1(phi_ensure_keys);
 PG_FUNCTION_INFO_V1(phi_reload_kek);
 PG_FUNCTION_INFO_V1(phi_key_opens);
 
@@ -87,6 +94,23 @@ ClearEntry(KeyEntry *entry)
 		TokensForget();
 }
 
+/* Note the key that new values are sealed under: of a relation, of the database, or the root key. */
+static void
+NoteCurrent(const KeyEntry *entry, Oid relation)
+{
+	RelationKey *own;
+
+	if (entry->stored.root)
+		RootId = entry->dek_id;
+	else if (!OidIsValid(relation))
+		CurrentId = entry->dek_id;
+	else
+	{
+		own = hash_search(RelationKeys, &relation, HASH_ENTER, NULL);
+		own->dek_id = entry->dek_id;
+	}
+}
+
 /* Take one row in. */
 static void
 ReadKeyRow(Datum *values, bool *nulls)
@@ -119,7 +143,25 @@ ReadKeyRow(Datum *values, bool *nulls)
 	memcpy(entry->key.uuid, uuid, PHI_UUID_SIZE);
 	entry->key.id = id;
 	if (strcmp(state, "current") == 0)
-		*(entry->stored.root ? &RootId : &CurrentId) = id;
+		NoteCurrent(entry, nulls[DK_RELATION - 1] ? InvalidOid
+												  : DatumGetObjectId(values[DK_RELATION - 1]));
+}
+
+/* Before the rows are read: nothing is seen, nothing is current. */
+static void
+BeginReading(void)
+{
+	HASH_SEQ_STATUS status;
+	KeyEntry *entry;
+	RelationKey *own;
+
+	hash_seq_init(&status, Keys);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->seen = false;
+	hash_seq_init(&status, RelationKeys);
+	while ((own = hash_seq_search(&status)) != NULL)
+		(void) hash_search(RelationKeys, &own->relation, HASH_REMOVE, NULL);
+	RootId = CurrentId = 0;
 }
 
 /* Read phi.data_key; entries that are no longer there are wiped. */
@@ -134,10 +176,7 @@ ReadKeyTable(void)
 	Datum values[16];
 	bool nulls[16];
 
-	hash_seq_init(&status, Keys);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->seen = false;
-	RootId = CurrentId = 0;
+	BeginReading();
 	rel = table_open(KeyTable, AccessShareLock);
 	if (RelationGetNumberOfAttributes(rel) < DK_LAST || RelationGetNumberOfAttributes(rel) > 16)
 		elog(ERROR, "unexpected shape of phi.data_key");
@@ -169,12 +208,16 @@ PrepareProcess(void)
 	if (!SelfTested)
 		CheckStatus(phi_xaes_self_test(), "pass the known-answer test of the cipher");
 	SelfTested = true;
-	if (Keys)
+	if (RelationKeys)
 		return;
 	control.keysize = sizeof(uint32);
 	control.entrysize = sizeof(KeyEntry);
 	control.hcxt = TopMemoryContext;
 	Keys = hash_create("phi_guard data keys", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(RelationKey);
+	RelationKeys =
+		hash_create("phi_guard relation keys", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* Bring the rows up to date. */
@@ -261,6 +304,22 @@ KeyringExists(void)
 	return RootId != 0 && CurrentId != 0;
 }
 
+bool
+KeyringHas(uint32 dek_id)
+{
+	KeyEntry *entry;
+
+	LoadKeys();
+	entry = hash_search(Keys, &dek_id, HASH_FIND, NULL);
+	return entry && !entry->stored.root;
+}
+
+void
+KeyringForget(void)
+{
+	Stale = true;
+}
+
 /* Raise unless the database has keys. */
 static void
 RequireKeys(void)
@@ -279,6 +338,17 @@ KeyringCurrentKey(void)
 	return KeyringKey(CurrentId);
 }
 
+phi_data_key *
+KeyringRelationKey(Oid relation)
+{
+	RelationKey *own = NULL;
+
+	RequireKeys();
+	if (hash_get_num_entries(RelationKeys) > 0)
+		own = hash_search(RelationKeys, &relation, HASH_FIND, NULL);
+	return KeyringKey(own ? own->dek_id : CurrentId);
+}
+
 void
 KeyringRootKey(uint8 key[PHI_KEY_SIZE])
 {
@@ -293,74 +363,6 @@ KeyringIsStale(void)
 }
 
 /* ---- SQL ---- */
-
-/* A bytea of these bytes. */
-static Datum
-BytesDatum(const uint8 *data, Size size)
-{
-	bytea *out = palloc(size + VARHDRSZ);
-
-	SET_VARSIZE(out, size + VARHDRSZ);
-	memcpy(VARDATA(out), data, size);
-	return PointerGetDatum(out);
-}
-
-/* Make, wrap and store one key. */
-static void
-CreateKey(bool root)
-{
-	static const Oid types[] = {UUIDOID, TEXTOID, INT4OID, BYTEAOID, BYTEAOID};
-	uint8 key[PHI_KEY_SIZE];
-	WrappedKey made;
-	phi_status status;
-	Datum values[5];
-
-	made.root = root;
-	made.kek_version = KekCurrentVersion();
-	RandomBytes(made.uuid, PHI_UUID_SIZE);
-	made.uuid[6] = (made.uuid[6] & 0x0f) | 0x40; /* RFC 9562 version 4 */
-	made.uuid[8] = (made.uuid[8] & 0x3f) | 0x80;
-	RandomBytes(key, sizeof(key));
-	status = WrapKey(&made, key);
-	SecretWipe(key, sizeof(key));
-	CheckStatus(status, "wrap a new data key");
-
-	values[0] = UUIDPGetDatum((pg_uuid_t *) made.uuid);
-	values[1] = CStringGetTextDatum(root ? "root" : "data");
-	values[2] = Int32GetDatum((int32) made.kek_version);
-	values[3] = BytesDatum(made.wrapped, WRAPPED_SIZE);
-	values[4] = BytesDatum(made.check_value, CHECK_VALUE_SIZE);
-	if (SPI_execute_with_args("INSERT INTO phi.data_key (key_uuid, scope, state, kek_version, wrapped, "
-							  "check_value) VALUES ($1, $2, 'current', $3, $4, $5)",
-							  5, (Oid *) types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not store a data key");
-}
-
-/*
- * phi.ensure_keys(): make the root key and the first data key, when there are
- * none.  Needs a key-encryption key.
- */
-Datum
-phi_ensure_keys(PG_FUNCTION_ARGS)
-{
-	OwnerScope scope;
-
-	if (KeyringExists())
-		PG_RETURN_VOID();
-	OwnerBegin(&scope);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	(void) SPI_execute("LOCK TABLE phi.data_key IN SHARE ROW EXCLUSIVE MODE", false, 0);
-	Stale = true; /* another session may have made them while we waited */
-	if (!KeyringExists())
-	{
-		CreateKey(true);
-		CreateKey(false);
-	}
-	SPI_finish();
-	OwnerEnd(&scope);
-	PG_RETURN_VOID();
-}
 
 /*
  * phi.reload_kek(): read the provider again; the number of versions.

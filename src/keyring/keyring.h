@@ -19,8 +19,15 @@
 /* A data key by its id; raises when unknown, destroyed or not unwrappable. */
 extern phi_data_key *KeyringKey(uint32 dek_id);
 
-/* The key that new values are sealed under. */
+/* The key that new values are sealed under: unbound ones, and those of a protected relation. */
 extern phi_data_key *KeyringCurrentKey(void);
+extern phi_data_key *KeyringRelationKey(Oid relation);
+
+/* Is there a data key of this id that was not destroyed (whether or not it can be unwrapped)? */
+extern bool KeyringHas(uint32 dek_id);
+
+/* Read the key table again at the next use: our own transaction has changed it. */
+extern void KeyringForget(void);
 
 /* Do keys exist in this database (whether or not they can be unwrapped)? */
 extern bool KeyringExists(void);

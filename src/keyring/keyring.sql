@@ -11,9 +11,13 @@ CREATE TABLE phi.data_key
 	kek_version integer NOT NULL,
 	wrapped bytea,
 	check_value bytea NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	relation regclass -- a key of one protected table's own
 );
-CREATE UNIQUE INDEX data_key_current ON phi.data_key (scope) WHERE state OPERATOR(pg_catalog.=) 'current';
+CREATE UNIQUE INDEX data_key_current ON phi.data_key (scope)
+	WHERE state OPERATOR(pg_catalog.=) 'current' AND relation IS NULL;
+CREATE UNIQUE INDEX data_key_current_relation ON phi.data_key (relation)
+	WHERE state OPERATOR(pg_catalog.=) 'current';
 COMMENT ON TABLE phi.data_key IS
 	'Data keys: wrapped is 24 bytes of nonce and XAES-256-GCM of the 32-byte key under the key-encryption key';
 
@@ -29,6 +33,24 @@ CREATE FUNCTION phi.ensure_keys() RETURNS void
 REVOKE ALL ON FUNCTION phi.ensure_keys() FROM PUBLIC;
 COMMENT ON FUNCTION phi.ensure_keys() IS
 	'Makes the root key and the first data key of this database, when there are none';
+
+CREATE FUNCTION phi.make_data_key(relation regclass) RETURNS integer
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_make_data_key';
+REVOKE ALL ON FUNCTION phi.make_data_key(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.make_data_key(regclass) IS
+	'Internal: makes a new current data key, of a table or of the database; the one before it becomes previous';
+
+CREATE FUNCTION phi.rewrap_keys() RETURNS bigint
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_rewrap_keys';
+REVOKE ALL ON FUNCTION phi.rewrap_keys() FROM PUBLIC;
+COMMENT ON FUNCTION phi.rewrap_keys() IS
+	'Internal: wraps every key anew under the highest version of the key-encryption keys';
+
+CREATE FUNCTION phi.write_key(relation regclass) RETURNS integer
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_write_key';
+REVOKE ALL ON FUNCTION phi.write_key(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.write_key(regclass) IS
+	'Internal: the data key that new values of a table are sealed under';
 
 CREATE FUNCTION phi.reload_kek() RETURNS integer
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_reload_kek';

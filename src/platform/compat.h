@@ -111,6 +111,24 @@ AttributeStatisticsTarget(VacAttrStats *stats)
 #define AnalyzeDelayPoint() vacuum_delay_point()
 #endif
 
+/* Give an executor state made by hand a range table of one entry. */
+static inline void
+InitRangeTable(EState *estate, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	List *permissions = NIL;
+
+	(void) addRTEPermissionInfo(&permissions, entry);
+#if PG_VERSION_NUM >= 180000
+	ExecInitRangeTable(estate, list_make1(entry), permissions, bms_make_singleton(1));
+#else
+	ExecInitRangeTable(estate, list_make1(entry), permissions);
+#endif
+#else
+	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
 /* ExecutorRun lost its execute_once argument in 18. */
 #if PG_VERSION_NUM >= 180000
 #define EXECUTOR_RUN_ARGS	 QueryDesc *desc, ScanDirection direction, uint64 count

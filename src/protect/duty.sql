@@ -36,11 +36,15 @@ BEGIN
 			SELECT o.function FROM phi.duty_function o JOIN phi.duty_grant g ON g.duty = o.duty
 			WHERE g.db_role = change_duty.db_role))
 	LOOP
-		EXECUTE verb || ' EXECUTE ON FUNCTION ' || function_name || role_name;
+		EXECUTE verb || ' EXECUTE ON ROUTINE ' || function_name || role_name;
 	END LOOP;
 	IF reader AND (change_duty.granting OR NOT EXISTS (
 		SELECT FROM phi.duty_grant g WHERE g.db_role = change_duty.db_role AND g.duty IN ('auditor', 'security_officer'))) THEN
 		EXECUTE verb || ' SELECT ON TABLE phi.protected_table, phi.protected_column' || role_name;
+	END IF;
+	IF change_duty.duty IN ('key_custodian', 'security_officer') AND (change_duty.granting OR NOT EXISTS (
+		SELECT FROM phi.duty_grant g WHERE g.db_role = change_duty.db_role AND g.duty IN ('key_custodian', 'security_officer'))) THEN
+		EXECUTE verb || ' SELECT ON TABLE phi.progress' || role_name;
 	END IF;
 	IF change_duty.duty = 'auditor' THEN
 		EXECUTE verb || ' USAGE ON SCHEMA phi_audit' || role_name;
@@ -102,7 +106,8 @@ FROM (VALUES
 	('security_officer', '{classify,declassify,protect,protect_plan,unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,
 		install_default_rules,grant_duty,revoke_duty,redact,whoami}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami}'),
-	('key_custodian', '{load_sealed,read_sealed,key_status,reload_kek,whoami}'),
+	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
+		reseal_step,destroy_key,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
 	('application', '{reveal,reveal_column,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)

@@ -84,7 +84,7 @@ SealBytes(phi_bytes plain, const SealTarget *target)
 	struct varlena *sealed;
 
 	NoteSensitiveStatement();
-	key = KeyringCurrentKey();
+	key = target ? KeyringRelationKey(target->column->relation) : KeyringCurrentKey();
 	if (plain.size > MAX_PLAIN)
 	{
 		HideValueContext();

@@ -58,6 +58,10 @@ static int NextLiteral = 0;
 
 PG_FUNCTION_INFO_V1(phi_search_eq);
 PG_FUNCTION_INFO_V1(phi_search_ne);
+PG_FUNCTION_INFO_V1(phi_search_eq_text);
+PG_FUNCTION_INFO_V1(phi_search_ne_text);
+PG_FUNCTION_INFO_V1(phi_text_eq_search);
+PG_FUNCTION_INFO_V1(phi_text_ne_search);
 PG_FUNCTION_INFO_V1(phi_search_cmp);
 PG_FUNCTION_INFO_V1(phi_search_hash);
 PG_FUNCTION_INFO_V1(phi_search_value);
@@ -304,6 +308,60 @@ phi_search_ne(PG_FUNCTION_ARGS)
 
 	PG_RETURN_BOOL(BothTags(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), tags) &&
 				   memcmp(tags[0], tags[1], PHI_SEARCH_TAG_SIZE) != 0);
+}
+
+/*
+ * Compare a stored value with plain text: 0 equal, 1 not, -1 for a session
+ * that may not search the column.  The planner replaces what it can of these
+ * by comparisons of sealed values, which an index serves.
+ */
+static int
+CompareWithText(Datum sealed, text *plain)
+{
+	phi_header header;
+	const ProtectedColumn *column;
+	uint8 tag[PHI_SEARCH_TAG_SIZE];
+	char *utf8;
+	Size size = VARSIZE_ANY_EXHDR(plain);
+
+	ReadHeader(sealed, &header);
+	if (!header.searchable)
+		RaiseNotSearchable();
+	column = RegistryColumn(header.column_id);
+	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+		return -1;
+	utf8 = pg_server_to_any(VARDATA_ANY(plain), (int) size, PG_UTF8);
+	if (utf8 != VARDATA_ANY(plain))
+		size = strlen(utf8);
+	SearchTag(column, phi_bytes_of(utf8, size), tag);
+	return memcmp(tag, header.search_tag, PHI_SEARCH_TAG_SIZE) != 0;
+}
+
+/*
+ * phi.encrypted_text = text, <> text, and the other way round.
+ */
+Datum
+phi_search_eq_text(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_TEXT_PP(1)) == 0);
+}
+
+Datum
+phi_search_ne_text(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_TEXT_PP(1)) == 1);
+}
+
+Datum
+phi_text_eq_search(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_TEXT_PP(0)) == 0);
+}
+
+Datum
+phi_text_ne_search(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_TEXT_PP(0)) == 1);
 }
 
 /*

@@ -47,6 +47,60 @@ CREATE OPERATOR pg_catalog.<>
 );
 COMMENT ON OPERATOR pg_catalog.<> (phi.encrypted_text, phi.encrypted_text) IS 'not the same identifier';
 
+-- With plain text: what drivers send that say what type a parameter is.
+CREATE FUNCTION phi.search_eq_text(phi.encrypted_text, text) RETURNS boolean
+	LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_search_eq_text';
+REVOKE ALL ON FUNCTION phi.search_eq_text(phi.encrypted_text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.search_eq_text(phi.encrypted_text, text) TO PUBLIC; -- compares tags
+COMMENT ON FUNCTION phi.search_eq_text(phi.encrypted_text, text) IS
+	'Same identifier as a plain text? For a session that sees the column in full';
+
+CREATE FUNCTION phi.search_ne_text(phi.encrypted_text, text) RETURNS boolean
+	LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_search_ne_text';
+REVOKE ALL ON FUNCTION phi.search_ne_text(phi.encrypted_text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.search_ne_text(phi.encrypted_text, text) TO PUBLIC; -- compares tags
+COMMENT ON FUNCTION phi.search_ne_text(phi.encrypted_text, text) IS
+	'Not the same identifier as a plain text? For a session that sees the column in full';
+
+CREATE FUNCTION phi.text_eq_search(text, phi.encrypted_text) RETURNS boolean
+	LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_text_eq_search';
+REVOKE ALL ON FUNCTION phi.text_eq_search(text, phi.encrypted_text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.text_eq_search(text, phi.encrypted_text) TO PUBLIC; -- compares tags
+COMMENT ON FUNCTION phi.text_eq_search(text, phi.encrypted_text) IS
+	'Same identifier as a plain text? For a session that sees the column in full';
+
+CREATE FUNCTION phi.text_ne_search(text, phi.encrypted_text) RETURNS boolean
+	LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_text_ne_search';
+REVOKE ALL ON FUNCTION phi.text_ne_search(text, phi.encrypted_text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.text_ne_search(text, phi.encrypted_text) TO PUBLIC; -- compares tags
+COMMENT ON FUNCTION phi.text_ne_search(text, phi.encrypted_text) IS
+	'Not the same identifier as a plain text? For a session that sees the column in full';
+
+CREATE OPERATOR pg_catalog.=
+(
+	LEFTARG = phi.encrypted_text, RIGHTARG = text, FUNCTION = phi.search_eq_text,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.= (phi.encrypted_text, text) IS 'same identifier';
+CREATE OPERATOR pg_catalog.<>
+(
+	LEFTARG = phi.encrypted_text, RIGHTARG = text, FUNCTION = phi.search_ne_text,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.<> (phi.encrypted_text, text) IS 'not the same identifier';
+CREATE OPERATOR pg_catalog.=
+(
+	LEFTARG = text, RIGHTARG = phi.encrypted_text, FUNCTION = phi.text_eq_search,
+	COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = eqsel, JOIN = eqjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.= (text, phi.encrypted_text) IS 'same identifier';
+CREATE OPERATOR pg_catalog.<>
+(
+	LEFTARG = text, RIGHTARG = phi.encrypted_text, FUNCTION = phi.text_ne_search,
+	COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.<> (text, phi.encrypted_text) IS 'not the same identifier';
+
 -- Equality alone: CREATE INDEX, UNIQUE and lookups, but no ORDER BY.
 CREATE OPERATOR CLASS phi.encrypted_text_ops DEFAULT FOR TYPE phi.encrypted_text USING btree AS
 	OPERATOR 3 pg_catalog.=, FUNCTION 1 phi.search_cmp(phi.encrypted_text, phi.encrypted_text);

@@ -41,7 +41,9 @@ typedef struct SearchContext
 {
 	Query *query; /* whose clauses are looked at */
 	Oid sealed_type;
-	Oid sealed_equal;
+	Oid sealed_equal;	   /* sealed = sealed */
+	Oid sealed_equal_text; /* sealed = text */
+	Oid text_equal_sealed; /* text = sealed */
 } SearchContext;
 
 /* A revealed column at a query's level. */
@@ -279,22 +281,52 @@ RewriteRevealedAny(SearchContext *context, ScalarArrayOpExpr *any)
 								  revealed.column)));
 }
 
-/* sealed = ANY (array of literals): the literals are tagged for the column; or NULL. */
+/* The searchable column that an expression is at this query's level, or NULL. */
+static const ProtectedColumn *
+PlainlySearchable(SearchContext *context, Node *node)
+{
+	Var *var = (Var *) node;
+
+	return IsA(node, Var) && var->varlevelsup == 0 && var->varattno > 0
+			   ? SearchableColumn(context->query, var)
+			   : NULL;
+}
+
+/* sealed = text, either way round: sealed = what the text is for the column; or NULL. */
+static Node *
+RewriteSealedText(SearchContext *context, OpExpr *equality)
+{
+	bool left = equality->opno == context->sealed_equal_text;
+	Node *sealed = list_nth(equality->args, left ? 0 : 1);
+	Node *plain = list_nth(equality->args, left ? 1 : 0);
+	const ProtectedColumn *column;
+
+	if (!left && equality->opno != context->text_equal_sealed)
+		return NULL;
+	column = PlainlySearchable(context, sealed);
+	if (!column || contain_volatile_functions(plain) || contain_subplans(plain))
+		return NULL;
+	return SealedEquals(context, (Var *) sealed,
+						CallWithColumn("search_value", context->sealed_type, plain, column));
+}
+
+/* sealed = ANY (array of literals or texts): they are tagged for the column; or NULL. */
 static Node *
 RewriteSealedAny(SearchContext *context, ScalarArrayOpExpr *any)
 {
+	Node *sealed = linitial(any->args);
 	Node *array = lsecond(any->args);
-	Var *sealed = linitial(any->args);
+	bool texts = any->opno == context->sealed_equal_text;
 	const ProtectedColumn *column;
 
-	if (!any->useOr || any->opno != context->sealed_equal || !IsA(sealed, Var) ||
-		sealed->varlevelsup != 0 || sealed->varattno <= 0 || contain_volatile_functions(array) ||
-		contain_var_clause(array) || contain_subplans(array))
+	if (!any->useOr || !(texts || any->opno == context->sealed_equal) ||
+		contain_volatile_functions(array) || contain_subplans(array) ||
+		(!texts && contain_var_clause(array)))
 		return NULL;
-	column = SearchableColumn(context->query, sealed);
+	column = PlainlySearchable(context, sealed);
 	if (!column)
 		return NULL;
-	return SealedAny(context, (Node *) sealed, "search_sealed_values", array, column);
+	return SealedAny(context, sealed, texts ? "search_values" : "search_sealed_values", array, column);
 }
 
 /* Replace the comparisons of a query's WHERE and ON clauses. */
@@ -316,6 +348,13 @@ RewriteClauses(Node *node, SearchContext *context)
 			added = SearchCondition(context, b, a);
 		if (added)
 			return (Node *) make_andclause(list_make2(node, added));
+	}
+	if (IsA(node, OpExpr))
+	{
+		Node *rewritten = RewriteSealedText(context, (OpExpr *) node);
+
+		if (rewritten)
+			return rewritten;
 	}
 	if (IsA(node, ScalarArrayOpExpr))
 	{
@@ -347,6 +386,13 @@ RewriteQueries(Node *node, SearchContext *context)
 	return expression_tree_walker(node, RewriteQueries, context);
 }
 
+/* The operator = between two types. */
+static Oid
+Equality(Oid left, Oid right)
+{
+	return OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("=")), left, right);
+}
+
 /* Hook: add the conditions, then plan. */
 static PlannedStmt *
 SearchPlanner(Query *query, const char *source, int options, ParamListInfo parameters)
@@ -356,9 +402,9 @@ SearchPlanner(Query *query, const char *source, int options, ParamListInfo param
 		SearchContext context;
 
 		context.sealed_type = PhiType("encrypted_text");
-		context.sealed_equal =
-			OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("=")), context.sealed_type,
-							 context.sealed_type);
+		context.sealed_equal = Equality(context.sealed_type, context.sealed_type);
+		context.sealed_equal_text = Equality(context.sealed_type, TEXTOID);
+		context.text_equal_sealed = Equality(TEXTOID, context.sealed_type);
 		if (OidIsValid(context.sealed_equal))
 			(void) RewriteQueries((Node *) query, &context);
 	}

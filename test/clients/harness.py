@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-CANARY = "Canary"
+CANARY = "Kanary"
 failed = 0
 
 

