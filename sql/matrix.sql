@@ -67,6 +67,9 @@ SELECT id FROM mx_visit_a ORDER BY id; -- 1
 SET SESSION AUTHORIZATION mx_nobody;
 SELECT count(*) FROM mx_visit_a; -- 0
 SELECT count(*) FROM mx_super; -- 0
+EXPLAIN (ANALYZE, COSTS off) SELECT count(*) FROM mx_patient; -- fails: it would count the hidden rows
+DO $$ BEGIN EXECUTE 'EXPLAIN ANALYZE SELECT count(*) FROM mx_patient_redacted'; END $$; -- fails
+EXPLAIN (COSTS off) SELECT count(*) FROM mx_super; -- ok
 SET SESSION AUTHORIZATION mx_owner;
 SELECT count(*) FROM mx_patient; -- 0: the owner is nobody too
 SELECT count(*) FROM mx_visit_b; -- 0
@@ -105,6 +108,37 @@ DELETE FROM mx_patient WHERE id = 3; -- nothing
 INSERT INTO mx_visit_a VALUES (9, 3, '2024-05-05', 'x'); -- fails
 SELECT name FROM mx_patient_redacted WHERE id = 10; -- New Name
 RESET SESSION AUTHORIZATION;
+
+-- a cursor is of the identity and purpose that opened it, and none outlives its transaction
+SET SESSION AUTHORIZATION mx_clinician;
+BEGIN;
+DECLARE h CURSOR WITH HOLD FOR SELECT name FROM mx_patient_redacted; -- fails
+ROLLBACK;
+BEGIN;
+DECLARE c CURSOR FOR SELECT id, name FROM mx_patient_redacted ORDER BY name;
+FETCH 1 FROM c;
+SET SESSION AUTHORIZATION mx_nobody;
+FETCH 1 FROM c; -- fails
+ROLLBACK;
+RESET SESSION AUTHORIZATION;
+
+-- row security does not apply to this role: it writes nothing without the duty, nor reads by COPY
+SELECT phi.revoke_duty('mx_bypass', 'key_custodian');
+GRANT INSERT, UPDATE ON mx_patient TO mx_bypass;
+SET SESSION AUTHORIZATION mx_bypass;
+INSERT INTO mx_patient (id, name) VALUES (77, 'x'); -- fails
+INSERT INTO mx_patient (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET zip = '00000' RETURNING internal; -- fails
+UPDATE mx_patient SET zip = '00000'; -- fails
+COPY mx_patient (id, internal) TO STDOUT; -- fails
+RESET SESSION AUTHORIZATION;
+
+-- an inlined function is no way around the row filter
+CREATE FUNCTION mx_all() RETURNS SETOF mx_patient LANGUAGE sql STABLE AS 'SELECT * FROM mx_patient';
+SET SESSION AUTHORIZATION mx_bypass;
+SELECT count(*) FROM mx_all(); -- 0
+SELECT count(*) FROM (SELECT id FROM mx_all() UNION ALL SELECT id FROM mx_all()) u; -- fails
+RESET SESSION AUTHORIZATION;
+DROP FUNCTION mx_all();
 
 -- a consent is revoked, an identity changes: the next statement knows
 SELECT phi.revoke_consent(:denied);

@@ -243,6 +243,8 @@ GuardPlannedRelation(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *r
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("protected table \"%s\" cannot be read in this way", get_rel_name(relid)),
 						errhint("Query the table itself instead of a UNION ALL with a SQL function.")));
+	/* By now every security qual is a list of conditions. */
+	llast(rte->securityQuals) = list_make1(llast(rte->securityQuals));
 	root->qual_security_level =
 		Max(root->qual_security_level, (Index) list_length(rte->securityQuals));
 }

@@ -7,6 +7,8 @@
  * relation is remembered when it starts, with who started it and why; it
  * refuses to run on under another identity or purpose.
  *
+ * EXPLAIN ANALYZE on a protected relation takes the security_officer duty.
+ *
  * The memory of a query that is never ended (an error) goes with the
  * transaction, in which every such query lives.
  *-------------------------------------------------------------------------
@@ -64,6 +66,21 @@ FillCurrent(OpenQuery *query)
 	query->purpose = session->purpose;
 }
 
+/*
+ * Raise when row counts of plan nodes are asked for: EXPLAIN ANALYZE would tell
+ * how many rows the access policy removed, and so who exists.
+ */
+static void
+RefuseInstrumentation(const QueryDesc *desc)
+{
+	if (desc->instrument_options == 0 || superuser() ||
+		RoleMayExecute(PhiFunction("refresh_view", 2), GetUserId()))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to analyze the execution of a query on a protected table"),
+					errhint("Use EXPLAIN without ANALYZE, or have the security_officer duty granted.")));
+}
+
 /* Hook: remember a query that reads a protected relation. */
 static void
 StartQuery(QueryDesc *desc, int eflags)
@@ -72,6 +89,7 @@ StartQuery(QueryDesc *desc, int eflags)
 	{
 		HASHCTL control = {0};
 
+		RefuseInstrumentation(desc);
 		control.keysize = sizeof(QueryDesc *);
 		control.entrysize = sizeof(OpenQuery);
 		if (!OpenQueries)
