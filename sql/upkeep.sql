@@ -165,7 +165,7 @@ DROP POLICY phi_access ON up.patient; -- ok
 SELECT relation, detail FROM phi_audit.event WHERE action = 'ddl' ORDER BY event_id DESC LIMIT 2;
 ROLLBACK;
 
--- partitions: new ones are guarded, attached ones are checked, detached ones stay sealed
+-- partitions: new ones are guarded, attached ones are checked, none is detached but by a superuser
 SET SESSION AUTHORIZATION up_owner;
 CREATE TABLE up.visit (id int, day date, patient int NOT NULL, what text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
 CREATE TABLE up.visit_a PARTITION OF up.visit FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
@@ -201,16 +201,21 @@ SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'up.visit'::regclas
 SELECT conname FROM pg_constraint WHERE conrelid = 'up.visit_c'::regclass AND contype = 'c'; -- none left
 DELETE FROM up.visit_c;
 ALTER TABLE up.visit ATTACH PARTITION up.visit_c DEFAULT; -- ok
+ALTER TABLE up.visit DETACH PARTITION up.visit_a; -- fails
+ALTER TABLE up.visit DETACH PARTITION up.visit_a CONCURRENTLY; -- fails
+ALTER TABLE up.visit_b DETACH PARTITION up.visit_b1; -- fails
+RESET SESSION AUTHORIZATION;
 ALTER TABLE up.visit DETACH PARTITION up.visit_a; -- ok
 SELECT * FROM up.guarded(); -- its policies stayed
+SET SESSION AUTHORIZATION up_owner;
 SELECT left(what::text, 6) FROM up.visit_a; -- no row
 ALTER TABLE up.visit ATTACH PARTITION up.visit_a FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); -- ok: still sealed for its rows
 SET SESSION AUTHORIZATION up_clinician;
 SELECT * FROM up.visit_redacted ORDER BY id;
 -- moved between rows while it was detached
 SET SESSION AUTHORIZATION up_owner;
-ALTER TABLE up.visit DETACH PARTITION up.visit_a CONCURRENTLY; -- fails: there is a default partition
 RESET SESSION AUTHORIZATION;
+ALTER TABLE up.visit DETACH PARTITION up.visit_a CONCURRENTLY; -- fails: there is a default partition
 ALTER TABLE up.visit DETACH PARTITION up.visit_a;
 SET SESSION AUTHORIZATION up_owner;
 ALTER TABLE up.visit_a DISABLE ROW LEVEL SECURITY; -- ok: it is of the table no more
@@ -220,6 +225,16 @@ ALTER TABLE up.visit ATTACH PARTITION up.visit_a FOR VALUES FROM ('2024-01-01') 
 UPDATE up.visit_a SET id = 1, patient = 1;
 ALTER TABLE up.visit ATTACH PARTITION up.visit_a FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); -- ok
 SELECT * FROM up.guarded(); -- and guarded again
+SELECT relrowsecurity FROM pg_class WHERE oid = 'up.visit_a'::regclass;
+-- policies and triggers of one's own in the place of ours
+CREATE TABLE up.visit_d (LIKE up.visit INCLUDING ALL);
+CREATE POLICY phi_access ON up.visit_d AS RESTRICTIVE USING (true) WITH CHECK (true);
+ALTER TABLE up.visit_d ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE up.visit ATTACH PARTITION up.visit_d FOR VALUES FROM ('2023-01-01') TO ('2024-01-01'); -- fails
+DROP POLICY phi_access ON up.visit_d;
+CREATE TRIGGER "~phi_audit_insert" AFTER INSERT ON up.visit_d FOR EACH STATEMENT EXECUTE FUNCTION up.noop();
+ALTER TABLE up.visit ATTACH PARTITION up.visit_d FOR VALUES FROM ('2023-01-01') TO ('2024-01-01'); -- fails
+DROP TABLE up.visit_d;
 CREATE TABLE up.outer_table (LIKE up.patient) PARTITION BY RANGE (patient_id);
 ALTER TABLE up.outer_table ATTACH PARTITION up.patient DEFAULT; -- fails
 RESET SESSION AUTHORIZATION;

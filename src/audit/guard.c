@@ -9,6 +9,8 @@
  * take the triggers or the tables away, here and the "~phi_" triggers of
  * protected tables.  A superuser may, for backup and repair, and leaves an
  * event of it.  None of this stops a superuser: sealing is what shows it.
+ * A statement names its relations, and a name may move while it waits: what
+ * holds then is the look at the catalogs after it (redact/intact.c).
  *
  * What pg_restore does to tables it has just made leaves no event: the log
  * counts as there from when phi_audit.event has triggers, and making a trigger

@@ -231,7 +231,8 @@ GuardPlannedRelation(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *r
 
 	if (PreviousRelationInfo)
 		PreviousRelationInfo(root, relid, inhparent, rel);
-	if (!GuardReady(&guard))
+	/* CREATE INDEX and CLUSTER plan without a query. */
+	if (root->parse->jointree == NULL || !GuardReady(&guard))
 		return;
 	if (rel->reloptkind == RELOPT_OTHER_MEMBER_REL &&
 		planner_rt_fetch(root->append_rel_array[rel->relid]->parent_relid, root)->rtekind ==

@@ -54,6 +54,12 @@ BEGIN
 		JOIN pg_attribute a ON a.atttypid IN (y.oid, nullif(y.typarray, 0)) JOIN pg_class u ON u.oid = a.attrelid
 	WHERE NOT a.attisdropped AND u.relkind IN ('r', 'p', 'm')
 	UNION ALL
+	SELECT 'policy runs phi.reveal, or code of a user', format('%I on table %s', y.polname, y.polrelid::regclass),
+		format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass)
+	FROM phi.tree(table_blockers.relation) AS t (t) JOIN pg_policy y ON y.polrelid = t.t
+	WHERE phi.policy_is_foreign(y.oid)
+		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = table_blockers.relation)
+	UNION ALL
 	SELECT 'view name is taken', format('%I.%I', v.schema_name, v.view_name), NULL
 	FROM phi.view_name(table_blockers.relation, table_blockers.view) v
 	WHERE to_regclass(format('%I.%I', v.schema_name, v.view_name)) IS NOT NULL
@@ -216,6 +222,10 @@ CREATE FUNCTION phi.protect_plan(relation regclass, subject name, view text DEFA
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	IF protect_plan.relation IS NULL OR protect_plan.subject IS NULL THEN
+		RAISE EXCEPTION 'no % given', CASE WHEN protect_plan.relation IS NULL THEN 'table' ELSE 'subject column' END
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the table, and the column that says whose row it is.';
+	END IF;
 	PERFORM phi.require_table(protect_plan.relation);
 	PERFORM phi.require_column(protect_plan.relation, n) FROM unnest(ARRAY[subject, labels]) n WHERE n IS NOT NULL;
 	RETURN QUERY

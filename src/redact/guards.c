@@ -4,9 +4,14 @@
  *
  * The owner of a table keeps every right over it but those that would take
  * its protection away: row security and the phi_access policy, plain
- * inheritance, rules, and the types of encrypted columns.  A superuser may
- * do what a restore needs, and leaves an event of it.  The triggers are
- * guarded by the audit log's own check (audit/guard.c).
+ * inheritance, rules, leaving by DETACH, the types of encrypted columns, and
+ * what the redacted view is.  A superuser may do what a restore needs, and
+ * leaves an event of it.  The triggers are guarded by the audit log's own
+ * check (audit/guard.c).
+ *
+ * These checks find relations by name, before the command does, so that their
+ * messages are to the point; what holds against a name that moves meanwhile is
+ * the look at the catalogs afterwards (intact.c).
  *
  * Dropping phi_rows only hides rows: it is the owner's, to put policies of
  * its own in its place.
@@ -17,9 +22,15 @@
 #include "audit/audit.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "redact/intact.h"
+#include "tcop/utility.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 #define ACCESS_POLICY "phi_access"
+
+/* The relation of the last event that RecordCommand() left, or 0. */
+static Oid Recorded = InvalidOid;
 
 Oid
 LockOwned(const RangeVar *name, LOCKMODE mode)
@@ -45,6 +56,21 @@ RecordCommand(Oid relid, const char *detail)
 	event.relation = relid;
 	event.detail = detail;
 	AuditAppend(&event);
+	Recorded = relid;
+}
+
+void
+ForgetRecorded(void)
+{
+	Recorded = InvalidOid;
+}
+
+bool
+WasRecorded(Oid root)
+{
+	const ProtectedRelation *relation = OidIsValid(Recorded) ? RegistryRelation(Recorded) : NULL;
+
+	return relation != NULL && relation->root == root;
 }
 
 /* Refuse to all but superusers, who leave an event. */
@@ -170,12 +196,12 @@ GuardAlterCommand(const AlterTableCmd *command, Oid relid, const ProtectedRelati
 			GuardColumn(relation, command->name, true);
 			break;
 		case AT_AlterColumnType:
-			if (!OwnerCommandInProgress())
+			if (!OwnerCommandFor(relid, false))
 				GuardColumn(relation, command->name, false);
 			break;
 		case AT_DetachPartition:
 		case AT_DetachPartitionFinalize:
-			RecordCommand(relation->root,
+			SuperuserOnly(relation->root,
 						  psprintf("detach partition %s",
 								   ((const PartitionCmd *) command->def)->name->relname));
 			break;
@@ -214,6 +240,88 @@ GuardRule(const RangeVar *table)
 {
 	Oid relid = LockOwned(table, AccessExclusiveLock);
 
+	GuardView(relid);
 	if (OidIsValid(relid) && RegistryRelation(relid) != NULL)
 		SuperuserOnly(relid, "create a rule");
+}
+
+void
+GuardView(Oid relid)
+{
+	if (!OidIsValid(relid) || superuser() || !OidIsValid(RedactedTable(relid)))
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied to alter redacted view \"%s\"", get_rel_name(relid)),
+			errhint("phi_guard generates it from the table and phi.classify().  Its name, schema, "
+					"privileges and comments can be changed."));
+}
+
+void
+GuardViewAlter(const AlterTableStmt *statement, Oid relid)
+{
+	ListCell *cell;
+
+	if (get_rel_relkind(relid) != RELKIND_VIEW)
+		return;
+	foreach (cell, statement->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, cell)->subtype != AT_ChangeOwner)
+			GuardView(relid);
+	}
+}
+
+/* Does the statement make something that is run later, when the code that made it is over? */
+static bool
+OutlivesCode(const Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DeclareCursorStmt:
+			return (((const DeclareCursorStmt *) statement)->options & CURSOR_OPT_HOLD) != 0;
+		case T_ViewStmt:
+		case T_RuleStmt:
+		case T_CreatePolicyStmt:
+		case T_AlterPolicyStmt:
+		case T_PrepareStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+void
+GuardImplicitCode(Node *statement)
+{
+	if (!OutlivesCode(statement) || !ImplicitCodeRunning() || superuser() || !ExtensionInstalled())
+		return;
+	ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied: %s in a trigger, or in other code that a data-modifying "
+				   "statement runs",
+				   CreateCommandName(statement)),
+			errhint("Run it in a statement of its own."));
+}
+
+void
+GuardCopy(const CopyStmt *statement)
+{
+	Oid relid;
+	bool allowed;
+
+	if (statement->relation == NULL)
+		return;
+	/* Locked as COPY does, so that the name means the same to both. */
+	relid = RangeVarGetRelid(statement->relation,
+							 statement->is_from ? RowExclusiveLock : AccessShareLock, true);
+	if (!OidIsValid(relid) || superuser() || RegistryRelation(relid) == NULL ||
+		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		return;
+	allowed = RoleMayExecute(PhiFunction(statement->is_from ? "load_sealed" : "read_sealed", 0),
+							 GetUserId());
+	if (!allowed)
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied to copy protected table \"%s\" past row security",
+				   get_rel_name(relid)),
+			errhint("It takes BYPASSRLS and the key_custodian duty.  COPY (SELECT ...) TO copies "
+					"the rows that the session may access."));
 }

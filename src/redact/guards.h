@@ -10,6 +10,7 @@
 #define PHI_REDACT_GUARDS_H
 
 #include "platform/platform.h"
+#include "nodes/parsenodes.h"
 #include "platform/registry.h"
 #include "storage/lockdefs.h"
 
@@ -23,6 +24,10 @@ extern Oid LockOwned(const RangeVar *name, LOCKMODE mode);
 /* Leave a ddl event of a command on a protected table. */
 extern void RecordCommand(Oid relid, const char *detail);
 
+/* Has RecordCommand() left an event of this table or a partition, since ForgetRecorded()? */
+extern bool WasRecorded(Oid root);
+extern void ForgetRecorded(void);
+
 /* One subcommand of ALTER TABLE on a locked table; relation is NULL where it is not protected. */
 extern void GuardAlterCommand(const AlterTableCmd *command, Oid relid,
 							  const ProtectedRelation *relation);
@@ -35,5 +40,17 @@ extern void GuardPolicy(const RangeVar *table, const char *policy, const char *v
 
 /* CREATE RULE. */
 extern void GuardRule(const RangeVar *table);
+
+/* CREATE OR REPLACE VIEW, CREATE TRIGGER: refused where it is a redacted view. */
+extern void GuardView(Oid relid);
+
+/* ALTER VIEW, or ALTER TABLE of a view. */
+extern void GuardViewAlter(const AlterTableStmt *statement, Oid relid);
+
+/* Any statement: refused in code that nobody called where it would be run after that code. */
+extern void GuardImplicitCode(Node *statement);
+
+/* COPY of a table by a role to whom row security does not apply. */
+extern void GuardCopy(const CopyStmt *statement);
 
 #endif /* PHI_REDACT_GUARDS_H */

@@ -28,7 +28,9 @@ DECLARE
 	mark text := '_' || left(encode(sha256(convert_to(base, getdatabaseencoding())), 'hex'), 8);
 	stem text := base;
 BEGIN
-	IF octet_length(base) <= room THEN
+	IF base IS NULL OR ending IS NULL OR room < octet_length(mark) + 4 THEN
+		RAISE EXCEPTION 'no name can be made with that ending' USING ERRCODE = 'invalid_name';
+	ELSIF octet_length(base) <= room THEN
 		RETURN base || ending;
 	END IF;
 	WHILE octet_length(stem) > room - octet_length(mark) LOOP
@@ -87,15 +89,16 @@ BEGIN
 
 	RETURN QUERY
 	SELECT row_number() OVER (ORDER BY a.attnum), a.attname,
-		CASE WHEN s.sealed THEN it.oid ELSE a.atttypid END,
-		CASE WHEN s.sealed THEN -1 ELSE a.atttypmod END,
+		CASE WHEN s.sealed THEN it.oid WHEN s.plain THEN a.atttypid ELSE b.type END,
+		CASE WHEN s.sealed THEN -1 WHEN s.plain THEN a.atttypmod ELSE b.modifier END,
 		CASE WHEN s.sealed THEN it.typcollation ELSE a.attcollation END,
 		NOT s.sealed AND NOT s.plain,
 		CASE WHEN s.sealed THEN format('phi.reveal_column(%I, %s%s)', a.attname, c.column_id, key_list) || coalesce('::' || s.cast_to, '')
 				|| CASE WHEN it.typcollation <> 0 THEN text_collation ELSE '' END
 			WHEN s.plain THEN format('%I', a.attname)
-			ELSE phi.typed_null(a.atttypid, a.atttypmod, a.attcollation) END
+			ELSE phi.typed_null(b.type, b.modifier, a.attcollation) END
 	FROM pg_attribute a
+		CROSS JOIN LATERAL phi.base_type(a.atttypid, a.atttypmod) b
 		JOIN pg_type t ON t.oid = a.atttypid
 		LEFT JOIN phi.column_policy c ON c.relation = view_columns.relation AND c.column_name = a.attname
 		CROSS JOIN LATERAL (SELECT coalesce(c.sealed, false) AS sealed,
@@ -110,6 +113,20 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.view_columns(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.view_columns(regclass) IS 'Internal: the columns that the redacted view of a protected table has to have';
+
+CREATE FUNCTION phi.base_type(of_type oid, of_modifier integer, OUT type oid, OUT modifier integer)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- Constraints of a domain are code of its owner, and a cast to it would run them.
+	WITH RECURSIVE chain (id, modifier, depth) AS (
+		SELECT base_type.of_type, base_type.of_modifier, 0
+		UNION ALL
+		SELECT t.typbasetype, CASE WHEN c.modifier < 0 THEN t.typtypmod ELSE c.modifier END, c.depth + 1
+		FROM chain c JOIN pg_type t ON t.oid = c.id WHERE t.typtype = 'd')
+	SELECT c.id, c.modifier INTO base_type.type, base_type.modifier FROM chain c ORDER BY c.depth DESC LIMIT 1;
+END $$;
+REVOKE ALL ON FUNCTION phi.base_type(oid, integer) FROM PUBLIC;
+COMMENT ON FUNCTION phi.base_type(oid, integer) IS 'Internal: the type below a domain with its modifier; other types as they are';
 
 CREATE FUNCTION phi.typed_null(type oid, type_modifier integer, collation_id oid) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -283,6 +300,11 @@ DECLARE
 	fits boolean;
 	newcomer name;
 BEGIN
+	IF refresh_view.relation IS NULL THEN
+		RAISE EXCEPTION 'no table given' USING ERRCODE = 'null_value_not_allowed',
+			HINT = 'Name the protected table whose view is to be generated.';
+	END IF;
+	PERFORM phi.require_table(refresh_view.relation);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', refresh_view.relation);
 	SELECT c.oid INTO present FROM phi.table_policy p LEFT JOIN pg_class c ON c.oid = p.view AND c.relkind = 'v'
 	WHERE p.relation = refresh_view.relation;

@@ -12,7 +12,8 @@
  * Upkeep runs as the extension's owner.  Its own commands come through the
  * hook again; the static Busy keeps them from being looked after in turn.
  * Locks are those the command takes itself, taken a moment earlier; the view
- * comes first, as it does for its readers.
+ * comes first, as it does for its readers.  What the command has changed in
+ * the end is looked at last (intact.c), and leaves an event.
  * Nothing is done for a table that is not in phi.table_policy, as in a restore
  * before its data is loaded.
  *-------------------------------------------------------------------------
@@ -29,7 +30,10 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "redact/changed.h"
+#include "redact/foreign.h"
 #include "redact/guards.h"
+#include "redact/intact.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -55,11 +59,18 @@ typedef struct Upkeep
 	const char *old_name; /* of that column */
 	const char *new_name;
 	bool dropping; /* tables, columns or views may go */
+	bool policies; /* a policy is made or altered */
+	bool reads;    /* what policies of other tables read may change: a view, a policy, a rule */
+	bool detaches; /* a partition leaves */
+	List *before;  /* of RequireIntact(), where the user is no superuser */
 	List *tended;  /* Tended: what there was, where a DROP may take it */
 } Upkeep;
 
 /* Our own commands are running. */
 static bool Busy = false;
+
+/* How many commands that may concern protected tables are running, each inside the one before. */
+static int Depth = 0;
 
 static ProcessUtility_hook_type NextUtility = NULL;
 
@@ -128,27 +139,6 @@ ReadTended(void *state)
 	}
 }
 
-/* Whether the query gave a row. */
-static void
-ReadFound(void *state)
-{
-	*(bool *) state = SPI_processed > 0;
-}
-
-/* Is it the redacted view of a table? */
-static bool
-IsRedactedView(Oid relid)
-{
-	Oid type = OIDOID;
-	Datum value = ObjectIdGetDatum(relid);
-	bool found = false;
-
-	if (get_rel_relkind(relid) == RELKIND_VIEW)
-		RunOwned("SELECT FROM phi.table_policy p WHERE p.view = $1", 1, &type, &value, ReadFound,
-				 &found);
-	return found;
-}
-
 /* ---- before the command ---- */
 
 /* Does an ALTER TABLE change what the view shows, or its owner? */
@@ -203,11 +193,14 @@ static void
 BeforeAlterTable(Upkeep *work, AlterTableStmt *statement)
 {
 	Oid relid = RangeVarGetRelid(statement->relation, NoLock, true);
-	bool columns = ChangesColumns(statement) && !OwnerCommandInProgress();
+	bool columns = ChangesColumns(statement) && !OwnerCommandFor(relid, false);
 	const ProtectedRelation *relation;
 	ListCell *cell;
 
-	if (statement->objtype != OBJECT_TABLE || !OidIsValid(relid))
+	if (!OidIsValid(relid))
+		return;
+	GuardViewAlter(statement, relid);
+	if (statement->objtype != OBJECT_TABLE)
 		return;
 	if (columns)
 		LockView(relid);
@@ -220,6 +213,8 @@ BeforeAlterTable(Upkeep *work, AlterTableStmt *statement)
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
 		GuardAlterCommand(command, relid, relation);
+		work->detaches |= command->subtype == AT_DetachPartition ||
+						  command->subtype == AT_DetachPartitionFinalize;
 		if (command->subtype == AT_DropColumn)
 			BeforeDropColumn(work, relid, command->name);
 		if (command->subtype == AT_AttachPartition && relation != NULL)
@@ -249,7 +244,7 @@ BeforeRename(Upkeep *work, const RenameStmt *statement)
 	relid = RangeVarGetRelid(statement->relation, NoLock, true);
 	if (!OidIsValid(relid) || !RoleOwnsRelation(relid, GetUserId()))
 		return;
-	if (!superuser() && IsRedactedView(relid))
+	if (!superuser() && OidIsValid(RedactedTable(relid)))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("cannot rename a column of redacted view \"%s\"", get_rel_name(relid)),
 				errhint("Rename the column of the table: the view follows."));
@@ -334,9 +329,20 @@ BeforeCommand(Upkeep *work, Node *statement)
 		case T_DropOwnedStmt:
 			work->dropping = true;
 			break;
+		case T_CreatePolicyStmt:
+			work->policies = true;
+			break;
 		case T_AlterPolicyStmt:
+			work->policies = true;
 			GuardPolicy(((AlterPolicyStmt *) statement)->table,
 						((AlterPolicyStmt *) statement)->policy_name, "alter");
+			break;
+		case T_CreateTrigStmt:
+			GuardView(RangeVarGetRelid(((CreateTrigStmt *) statement)->relation, NoLock, true));
+			break;
+		case T_ViewStmt:
+			if (((ViewStmt *) statement)->replace)
+				GuardView(RangeVarGetRelid(((ViewStmt *) statement)->view, NoLock, true));
 			break;
 		case T_RuleStmt:
 			GuardRule(((RuleStmt *) statement)->relation);
@@ -346,6 +352,10 @@ BeforeCommand(Upkeep *work, Node *statement)
 	}
 	if (work->dropping && nodeTag(statement) != T_AlterTableStmt)
 		RunOwned("SELECT * FROM phi.tended_relations()", 0, NULL, NULL, ReadTended, &work->tended);
+	work->reads = work->policies || IsA(statement, RuleStmt) ||
+				  (IsA(statement, ViewStmt) && ((ViewStmt *) statement)->replace);
+	if (!superuser())
+		work->before = IntactBefore(work->reads);
 }
 
 /* ---- after the command ---- */
@@ -403,8 +413,45 @@ AfterAttach(const Upkeep *work)
 	RunOwned("SELECT phi.require_sealed($1, $2)", 2, types, values, NULL, NULL);
 }
 
+/*
+ * Leave an event of every protected table that the command has changed and
+ * that has none of it.  A superuser's commands have theirs from the guards: a
+ * restore must leave none.
+ */
 static void
-AfterCommand(const Upkeep *work)
+RecordChanged(Node *statement)
+{
+	ListCell *cell;
+
+	if (superuser() ||
+		(IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_TABLE))
+		return;
+	foreach (cell, ChangedTables())
+	{
+		Oid table = lfirst_oid(cell);
+
+		if (!WasRecorded(table) && !OwnerCommandFor(table, false))
+			RecordCommand(table, CreateCommandName(statement));
+	}
+}
+
+/* Refuse what the command has left behind, to all but superusers. */
+static void
+RequireLeftRight(const Upkeep *work)
+{
+	if (superuser())
+		return;
+	RequireIntact(work->before, work->reads, work->policies, work->detaches);
+	if (RevealIsStored())
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("phi.reveal cannot be used in a constraint, default, index, trigger condition "
+				   "or statistics"),
+			errhint("They run in the statements of others.  Reveal values in the query instead."));
+}
+
+static void
+AfterCommand(const Upkeep *work, Node *statement, bool record)
 {
 	CommandCounterIncrement();
 	AfterDrop(work);
@@ -420,6 +467,10 @@ AfterCommand(const Upkeep *work)
 		CallFor("guard_rows", work->root);
 	if (work->columns)
 		CallFor("columns_changed", work->root);
+	CommandCounterIncrement();
+	if (record)
+		RecordChanged(statement);
+	RequireLeftRight(work);
 }
 
 /* ---- the hook ---- */
@@ -436,8 +487,15 @@ MayConcern(const Node *statement)
 		case T_CreateForeignTableStmt:
 		case T_DropStmt:
 		case T_DropOwnedStmt:
+		case T_CreatePolicyStmt:
 		case T_AlterPolicyStmt:
+		case T_CreateTrigStmt:
 		case T_RuleStmt:
+		case T_ViewStmt:
+		case T_IndexStmt:
+		case T_CreateStatsStmt:
+		case T_CreateDomainStmt:
+		case T_AlterDomainStmt:
 			return true;
 		default:
 			return false;
@@ -452,22 +510,58 @@ BeingMade(void)
 		   (creating_extension && CurrentExtensionObject == get_extension_oid("phi_guard", true));
 }
 
+/* Look at what the command is about to do; from then on changes of relations are noted. */
+static void
+EnterCommand(Upkeep *work, Node *statement)
+{
+	if (Depth == 0)
+		ForgetRecorded();
+	BeforeCommand(work, statement);
+	if (Depth == 0)
+		WatchBegin();
+	Depth++;
+}
+
+/* The command is over, or has failed. */
+static void
+LeaveCommand(void)
+{
+	Depth--;
+	if (Depth == 0)
+		WatchEnd();
+}
+
 static void
 UpkeepUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 			  DestReceiver *destination, QueryCompletion *completion)
 {
 	ProcessUtility_hook_type next = NextUtility ? NextUtility : standard_ProcessUtility;
+	Node *command = statement->utilityStmt;
 	Upkeep work = {0};
-	bool concerned;
 
+	GuardImplicitCode(command);
 	AuditGuardUtility(statement);
-	concerned = MayConcern(statement->utilityStmt) && !Busy && ExtensionInstalled() && !BeingMade();
-	if (concerned)
-		BeforeCommand(&work, statement->utilityStmt);
-	next(statement, query, read_only_tree, context, params, environment, destination, completion);
-	if (concerned)
-		AfterCommand(&work);
+	if (IsA(command, CopyStmt) && ExtensionInstalled() && !BeingMade())
+		GuardCopy((CopyStmt *) command);
+	if (Busy || !MayConcern(command) || !ExtensionInstalled() || BeingMade())
+	{
+		next(statement, query, read_only_tree, context, params, environment, destination,
+			 completion);
+		return;
+	}
+	EnterCommand(&work, command);
+	PG_TRY();
+	{
+		next(statement, query, read_only_tree, context, params, environment, destination,
+			 completion);
+		AfterCommand(&work, command, Depth == 1);
+	}
+	PG_FINALLY();
+	{
+		LeaveCommand();
+	}
+	PG_END_TRY();
 }
 
 void
@@ -475,4 +569,5 @@ RedactInit(void)
 {
 	NextUtility = ProcessUtility_hook;
 	ProcessUtility_hook = UpkeepUtility;
+	ChangedInit();
 }

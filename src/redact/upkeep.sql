@@ -2,6 +2,12 @@
 -- redact: what the hook on data definition commands does beside them (upkeep.c)
 -------------------------------------------------------------------------------
 
+CREATE FUNCTION phi.policy_is_foreign(policy oid) RETURNS boolean
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'phi_policy_is_foreign';
+REVOKE ALL ON FUNCTION phi.policy_is_foreign(oid) FROM PUBLIC;
+COMMENT ON FUNCTION phi.policy_is_foreign(oid) IS
+	'Internal: would a policy run phi.reveal, or code that is neither PostgreSQL''s, ours nor a superuser''s?';
+
 CREATE FUNCTION phi.tended_relations() RETURNS TABLE (relation oid, is_table boolean, name text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -135,12 +141,16 @@ BEGIN
 	predicate := format('phi.row_access(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
 						coalesce(', ' || quote_ident(policy.labels_column), ''));
 	FOR member IN
-		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered
+		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered, y.policy IS NOT NULL AS has_policy
 		FROM phi.tree(policy.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
-		WHERE NOT EXISTS (SELECT FROM pg_policy y WHERE y.polrelid = c.oid AND y.polname = 'phi_access')
+			LEFT JOIN LATERAL (SELECT y.oid AS policy FROM pg_policy y
+							   WHERE y.polrelid = c.oid AND y.polname = 'phi_access') y ON true
+		WHERE y.policy IS NULL OR NOT c.relrowsecurity OR NOT c.relforcerowsecurity
 	LOOP
-		EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
-					   member.name, predicate, predicate);
+		IF NOT member.has_policy THEN
+			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
+						   member.name, predicate, predicate);
+		END IF;
 		IF NOT member.filtered AND NOT EXISTS (
 			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN
 			EXECUTE format('CREATE POLICY phi_rows ON %s AS PERMISSIVE TO PUBLIC USING (true) WITH CHECK (true)', member.name);

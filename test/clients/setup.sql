@@ -23,7 +23,7 @@ CREATE TABLE patient (
 );
 RESET ROLE;
 SELECT phi.classify('patient', 'client', 'none'), phi.classify('patient', 'mrn', 'none'),
-	phi.classify('patient', 'name', 'name'), phi.classify('patient', 'ssn', 'ssn'),
+	phi.classify('patient', 'name', 'name'), phi.classify('patient', 'ssn', 'ssn', searchable => true),
 	phi.classify('patient', 'born', 'birth_date'), phi.classify('patient', 'seen', 'service_date'),
 	phi.classify('patient', 'weight', 'other'), phi.classify('patient', 'data', 'other'),
 	phi.classify('patient', 'photo', 'photo');
@@ -31,4 +31,5 @@ SELECT phi.protect('patient', subject => 'id');
 SET ROLE hospital;
 -- excluded.name in an upsert needs SELECT on the column, as on any table: it gives the sealed value.
 GRANT SELECT (id, client, mrn, name, ssn), INSERT, UPDATE, DELETE ON patient TO app;
+CREATE UNIQUE INDEX ON patient (ssn);
 GRANT SELECT ON patient_redacted TO app, stranger;

@@ -159,11 +159,13 @@ fill()
 		INSERT INTO patient (name, ssn, born, seen, weight, data, photo) SELECT 'Name ' || i, '987-65-' || 1000 + i, date '1950-01-01' + i,
 			'2024-03-01 10:00+00', i, jsonb_build_object('n', i), decode(repeat(md5(i::text), 200), 'hex') FROM generate_series(1, 50) i;
 		INSERT INTO visit SELECT i, i % 50 + 1, 2024 + i % 2, 'diagnosis ' || i, CASE WHEN i = 7 THEN '{SUD}'::text[] END FROM generate_series(1, 100) i"
-	ask officer "SELECT phi.classify('patient', c, k) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('seen', 'service_date'),
+	ask officer "SELECT phi.classify('patient', c, k) FROM (VALUES ('name', 'name'), ('born', 'birth_date'), ('seen', 'service_date'),
 			('weight', 'other'), ('data', 'other'), ('photo', 'photo')) AS v (c, k);
+		SELECT phi.classify('patient', 'ssn', 'ssn', searchable => true);
 		SELECT phi.classify('visit', 'year', 'none'), phi.classify('visit', 'diagnosis', 'diagnosis');
 		SELECT phi.protect('patient', subject => 'id'), phi.protect('visit', subject => 'patient', labels => 'tags')"
-	ask hospital 'GRANT SELECT ON patient_redacted, visit_redacted TO clinician, researcher, nobody; ALTER TABLE patient ADD COLUMN later text'
+	ask hospital 'GRANT SELECT ON patient_redacted, visit_redacted TO clinician, researcher, nobody; ALTER TABLE patient ADD COLUMN later text;
+		CREATE UNIQUE INDEX ON patient (ssn)'
 	ask privacy "SELECT phi.grant_consent(i::bigint, purpose => 'HRESCH') FROM generate_series(1, 20) i; SELECT phi.deny_consent(9::bigint)"
 	ask clinician "UPDATE patient SET name = 'Changed' WHERE id = 3; INSERT INTO patient (name) VALUES ('Zoë'); DELETE FROM visit WHERE id = 100"
 	ask auditor 'SELECT phi.audit_seal()'
@@ -225,6 +227,8 @@ inside()
 	same "$(ask clinician "SELECT name, born FROM patient_redacted WHERE name = 'Ursula'; SELECT name, ssn FROM patient_redacted WHERE id = 1;
 		SELECT diagnosis FROM visit_redacted WHERE id = 500")" $'Ursula|1980-02-29\nName 1|123-45-6789\nmeasles' 'new values open, beside old ones'
 	same "$(ask auditor 'SELECT phi.audit_seal(); SELECT ok, unsealed, problem FROM phi.audit_verify()')" $'4\nt|0|' 'and the log goes on'
+	same "$(ask clinician "SET enable_seqscan = off; SELECT id FROM patient_redacted WHERE ssn IN ('123-45-6789', '987-65-1001', '987-65-1040')
+		ORDER BY id")" $'1\n40' 'patients are found by number'
 	ask privacy 'SELECT phi.deny_consent(1::bigint)' >/dev/null
 	same "$(ask clinician 'SELECT count(*) FROM patient_redacted WHERE id = 1')" 0 'a new denial is obeyed'
 	same "$(ask postgres 'UPDATE phi_audit.event SET actor = NULL' | sed -n 's/^ERROR:  \(.....\): .*/\1/p')" 42501 'the log is guarded'

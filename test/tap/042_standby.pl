@@ -20,10 +20,11 @@ INSERT INTO patient (name, ssn, born, note) SELECT 'Name ' || i, '987-65-' || 10
 	FROM generate_series(1, 40) i;
 SQL
 ask($primary, 'officer', <<'SQL');
-SELECT phi.classify('patient', c, k) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('note', 'free_text')) AS v (c, k);
+SELECT phi.classify('patient', 'ssn', 'ssn', searchable => true);
+SELECT phi.classify('patient', c, k) FROM (VALUES ('name', 'name'), ('born', 'birth_date'), ('note', 'free_text')) AS v (c, k);
 SELECT phi.protect('patient', subject => 'id');
 SQL
-ask($primary, 'hospital', 'GRANT SELECT ON patient_redacted TO clinician, researcher, nobody');
+ask($primary, 'hospital', 'GRANT SELECT ON patient_redacted TO clinician, researcher, nobody; CREATE UNIQUE INDEX ON patient (ssn)');
 ask($primary, 'privacy', "SELECT phi.grant_consent(i::bigint, purpose => 'HRESCH') FROM generate_series(1, 20) i");
 ask($primary, 'auditor', 'SELECT phi.audit_seal()');
 
@@ -56,6 +57,10 @@ wait_for_setting($standby, $key, $primary->basedir . '/kek');
 is(seen($standby, $_), seen($primary, $_), "$_ sees the same on both") foreach qw(clinician researcher nobody);
 like(seen($standby, 'clinician'), qr/^40\|Name 40\|987-65-1040\|1950-02-10\|[0-9a-f]{6400}$/m, 'the clinician everything');
 like(seen($standby, 'researcher'), qr/^20\|\|\|1950-01-01\|$/m, 'the researcher the redacted forms');
+
+my $find = "SET enable_seqscan = off; SELECT id, name FROM patient_redacted WHERE ssn = '987-65-1012'";
+is(ask($standby, 'clinician', $find), '12|Name 12', 'a patient is found by number');
+is(ask($standby, 'researcher', $find), '', 'by those who see the number');
 
 # ---- what a read leaves behind ----
 

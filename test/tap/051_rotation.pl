@@ -143,9 +143,8 @@ my $holder = $node->background_psql('postgres', extra_params => [ '-U', 'clinici
 $holder->query_safe('BEGIN; UPDATE account SET balance = balance WHERE id = 300; UPDATE account SET balance = balance WHERE id = 9000');
 my $waiting = IPC::Run::start([ 'psql', '-X', '-h', $node->host, '-p', $node->port, '-U', 'custodian', '-c',
 	"CALL phi.reseal('account')", 'postgres' ], '>', \$out, '2>', \$err);
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'custodian' AND wait_event_type = 'Lock'})
-  or die 'it does not wait';
-ok(1, 'reseal waits for who writes at its begin');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'custodian' AND wait_event = 'virtualxid'}),
+	'reseal waits for who writes at its begin, whatever row that is');
 $holder->query_safe('ROLLBACK; BEGIN; SELECT 1');
 my $seen = $node->poll_query_until('postgres', q{SELECT phase = 'finished' FROM phi.progress});
 ok($seen, 'and for nobody who only reads');
@@ -157,8 +156,8 @@ ask($node, '', q{CREATE FUNCTION public.held() RETURNS boolean LANGUAGE sql AS
 	$$ SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'custodian' AND wait_event_type = 'Lock' $$});
 custodian("SELECT phi.reseal_begin('account', 10000)");
 $holder->query_safe('BEGIN; UPDATE account SET balance = balance WHERE id = 300');
-$waiting = IPC::Run::start([ 'psql', '-X', '-h', $node->host, '-p', $node->port, '-U', 'custodian', '-c', "SELECT phi.reseal_step('account', 10000)",
-	'-c', "SELECT phi.reseal_step('account', 10000)", 'postgres' ], '>', \$out, '2>', \$err);
+$waiting = IPC::Run::start([ 'psql', '-X', '-h', $node->host, '-p', $node->port, '-U', 'custodian', '-c', "SELECT phi.reseal_step('account', 1000000)",
+	'-c', "SELECT phi.reseal_step('account', 1000000)", 'postgres' ], '>', \$out, '2>', \$err);
 $node->poll_query_until('postgres', 'SELECT public.held()') or die 'it does not wait for the row';
 cmp_ok(ask($node, '', 'SELECT changed FROM phi.progress'), '>', 0, 'what came before the held row is committed');
 $holder->query_safe(q{SET lock_timeout = '2s'; UPDATE account SET balance = balance WHERE id < 300});
@@ -169,6 +168,33 @@ $holder->quit;
 custodian("CALL phi.reseal('account')");
 is(custodian("SELECT count(DISTINCT u.dek_id) FROM phi.key_usage() u WHERE u.\"values\" > 0"), '1', 'to the end');
 intact('at the end');
+
+# ---- an old value that comes to where the scan has been already ----
+
+ask($node, 'hospital', q{CREATE TABLE moving (id bigint PRIMARY KEY, name text, filler text) WITH (autovacuum_enabled = off);
+	INSERT INTO moving SELECT i, 'kingfisher ' || i FROM generate_series(1, 5000) i;
+	ALTER TABLE moving ALTER filler SET STORAGE PLAIN});
+ask($node, 'officer', "SELECT phi.classify('moving', 'name', 'name'), phi.classify('moving', 'filler', 'none'); SELECT phi.protect('moving', subject => 'id')");
+ask($node, '', 'SET row_security = off; DELETE FROM moving WHERE id <= 1000');
+ask($node, '', 'VACUUM moving');
+my $previous = current_key();
+custodian('SELECT phi.rotate_key()');
+custodian("SELECT phi.reseal_begin('moving', 1); SELECT phi.reseal_step('moving', 300)");
+ask($node, '', "SET row_security = off; UPDATE moving SET filler = repeat('x', 5000) WHERE id > 4980");
+cmp_ok(ask($node, '', q{SET row_security = off; SELECT count(*) FROM moving WHERE id > 4980 AND (ctid::text::point)[0] < (SELECT block FROM phi.reseal_state)}),
+	'>', 0, 'old values come to where the scan has been already');
+custodian("CALL phi.reseal('moving')");
+is(custodian("SELECT coalesce(sum(u.\"values\"), 0) FROM phi.key_usage() u WHERE u.dek_id = $previous AND u.object LIKE '%moving%'"), '0', 'and are found there');
+is(ask($node, '', q{SET row_security = off; SELECT changed = (SELECT count(*) FROM moving) FROM phi.progress WHERE relation = 'moving'::regclass}), 't', 'each once');
+
+# A run that is on its way when the key is replaced again ends with the newest one.
+custodian('SELECT phi.rotate_key()');
+custodian("SELECT phi.reseal_begin('moving', 1); SELECT phi.reseal_step('moving', 2000)");
+my $newest = custodian('SELECT phi.rotate_key()');
+custodian("CALL phi.reseal('moving', 1500)");
+is(custodian("SELECT min(u.dek_id) || '|' || sum(u.\"values\") FROM phi.key_usage() u WHERE u.object LIKE '%moving%'"), "$newest|4000",
+	'a key that is replaced during a reseal is not the last word');
+
 unlike(log_since($node), qr/kingfisher|\Q$old_line\E|\Q$new_line\E/, 'the log has neither values nor keys');
 $node->stop;
 done_testing();
