@@ -80,6 +80,7 @@ SELECT id FROM se_patient WHERE email = 'P7@example.ORG';
 SELECT id FROM se_patient WHERE mrn = 'm7';
 SELECT id FROM se_patient WHERE ssn IN ('900-00-0042', '900000043') ORDER BY id;
 SELECT count(*) FROM se_patient WHERE ssn <> '900-00-0042'; -- 2999
+SELECT id FROM se_patient WHERE ssn = (SELECT '900-00-0042'::phi.encrypted_text);
 SELECT p.id, c.id AS claim FROM se_patient p JOIN se_claim c ON p.ssn = c.member_ssn WHERE c.id <= 3 ORDER BY c.id;
 SELECT se_index('SELECT id FROM se_patient WHERE ssn = ''900-00-0042''') AS literal,
 	se_index('SELECT id FROM se_patient WHERE ssn IN (''900-00-0042'', ''900-00-0043'')') AS in_list;
@@ -126,6 +127,15 @@ SET SESSION AUTHORIZATION se_clinician;
 SELECT phi.reveal(phi.search_value('900-00-0007', column_id)) FROM (SELECT :column_id) v (column_id); -- fails
 UPDATE se_patient SET ssn = phi.search_value('900-00-0007', :column_id) WHERE id = 8; -- fails
 SELECT se_index('SELECT id FROM se_patient_redacted WHERE ssn = ''x''') AS index;
+RESET SESSION AUTHORIZATION;
+CREATE INDEX se_email_hash ON se_patient USING hash (email);
+DROP INDEX se_email;
+SET SESSION AUTHORIZATION se_clinician;
+SET enable_seqscan = off;
+SELECT id FROM se_patient WHERE email = 'P7@example.org'; -- by the hash index
+SELECT id FROM se_patient_redacted WHERE email = 'p7@Example.org';
+SELECT se_index('SELECT id FROM se_patient WHERE email = ''x''') AS index;
+RESET enable_seqscan;
 SET enable_indexscan = off; SET enable_bitmapscan = off;
 SELECT id FROM se_patient_redacted WHERE ssn = '900-00-0007'; -- the same by a scan
 SELECT id FROM se_patient WHERE ssn = '900-00-0007';

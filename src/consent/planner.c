@@ -11,7 +11,8 @@
  *
  * Two things go without: PostgreSQL's own constraint checks, and a role that
  * says SET row_security = off and either is a superuser or has BYPASSRLS and
- * the key_custodian duty (pg_dump does so; it reads sealed values).  Whoever
+ * the key_custodian duty (pg_dump does so; it reads sealed values); likewise a
+ * replication connection.  Whoever
  * says it without the right gets an error, as with row security itself: a dump
  * is complete or fails.
  *-------------------------------------------------------------------------
@@ -29,6 +30,7 @@
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
 #include "parser/parsetree.h"
+#include "replication/walsender.h"
 #include "platform/registry.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -97,7 +99,8 @@ MayBypass(Query *query, RangeTblEntry *rte)
 
 	if (InNoForceRLSOperation())
 		return true;
-	if (row_security || (OidIsValid(checked) && checked != user))
+	/* The initial copy of logical replication asks for every row without saying so. */
+	if ((row_security && !am_walsender) || (OidIsValid(checked) && checked != user))
 		return false;
 	return superuser() ||
 		   (has_bypassrls_privilege(user) && RoleMayExecute(PhiFunction("read_sealed", 0), user));
@@ -160,7 +163,7 @@ GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guar
 	/* An inserted row is no reference to existing ones; WITH CHECK looks at it. */
 	if (query->commandType == CMD_INSERT && (int) index == query->resultRelation)
 		return false;
-	if (!row_security)
+	if (!row_security || am_walsender)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("query would be affected by the access policy of table \"%s\"",
 							   get_rel_name(rte->relid)),
@@ -170,7 +173,14 @@ GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guar
 	return true;
 }
 
-/* Is a protected relation or phi.reveal anywhere in the query? */
+/* Is the function somebody's own, that may read and reveal what it likes? */
+static bool
+IsUserFunction(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+/* May the query read a protected relation, itself or by a function? */
 static bool
 TouchesProtected(Node *node, GuardContext *guard)
 {
@@ -185,7 +195,7 @@ TouchesProtected(Node *node, GuardContext *guard)
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, TouchesProtected, guard,
 								 QTW_EXAMINE_RTES_BEFORE);
-	return check_functions_in_node(node, IsReveal, guard) ||
+	return check_functions_in_node(node, IsUserFunction, guard) ||
 		   expression_tree_walker(node, TouchesProtected, guard);
 }
 
@@ -274,9 +284,10 @@ GuardedPlanner(Query *query, const char *source, int options, ParamListInfo para
 
 	if (GuardReady(&guard))
 	{
-		if ((options & CURSOR_OPT_HOLD) && TouchesProtected((Node *) query, &guard))
+		if ((options & CURSOR_OPT_HOLD) && RegistryHasRelations() &&
+			TouchesProtected((Node *) query, &guard))
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("a cursor WITH HOLD cannot read a protected table"),
+							errmsg("a cursor WITH HOLD cannot read a protected table or call a function"),
 							errdetail("Its rows would outlive the identity they were revealed to."),
 							errhint("Declare the cursor without HOLD, inside a transaction.")));
 		if (query->querySource != QSRC_ORIGINAL && CallsReveal((Node *) query, &guard))

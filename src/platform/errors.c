@@ -94,7 +94,10 @@ static void
 HideSensitiveStatement(ErrorData *edata)
 {
 	if (SensitiveStatement != 0 && SensitiveStatement == GetCurrentStatementStartTimestamp())
+	{
 		edata->hide_stmt = true;
+		edata->hide_ctx = true; /* quotes the statements of functions and blocks */
+	}
 	if (PreviousEmitLog)
 		PreviousEmitLog(edata);
 }

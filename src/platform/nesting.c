@@ -29,6 +29,12 @@ Modifies(const QueryDesc *desc)
 	return desc->operation != CMD_SELECT || desc->plannedstmt->hasModifyingCTE;
 }
 
+int
+ModifyingStatementsAround(void)
+{
+	return ModifyingAround;
+}
+
 bool
 ImplicitCodeRunning(void)
 {

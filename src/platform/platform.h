@@ -102,6 +102,8 @@ extern bool OwnerCommandFor(Oid relation, bool opening);
 
 /* Does a trigger run, or other code that a data-modifying statement runs by itself? */
 extern bool ImplicitCodeRunning(void);
+/* How many data-modifying statements run around the innermost one? */
+extern int ModifyingStatementsAround(void);
 
 extern void NestingInit(void); /* from _PG_init: executor hooks */
 

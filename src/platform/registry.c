@@ -19,6 +19,8 @@
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -241,11 +243,14 @@ LoadRegistry(void)
 	MemoryContextDelete(scratch);
 }
 
-/* A current copy, or NULL when the extension is not installed here. */
+/*
+ * A current copy, or NULL when the extension is not installed here, or a script
+ * is just making our objects.
+ */
 static Registry *
 CurrentRegistry(void)
 {
-	if (!ExtensionInstalled())
+	if (creating_extension || IsBinaryUpgrade || !ExtensionInstalled())
 		return NULL;
 	while (Stale || !Current || Current->catalog_generation != CatalogGeneration())
 	{
@@ -387,6 +392,14 @@ RegistryColumn(uint16 column_id)
 	ColumnEntry *entry = registry ? hash_search(registry->columns, &id, HASH_FIND, NULL) : NULL;
 
 	return entry ? &entry->column : NULL;
+}
+
+bool
+RegistryHasRelations(void)
+{
+	Registry *registry = CurrentRegistry();
+
+	return registry && hash_get_num_entries(registry->policies) > 0;
 }
 
 bool

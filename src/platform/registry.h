@@ -53,7 +53,8 @@ extern const ProtectedRelation *RegistryRelation(Oid relid);
 /* The column a value was sealed for; NULL when the id was never given. */
 extern const ProtectedColumn *RegistryColumn(uint16 column_id);
 
-/* Is any column searchable?  Cheap. */
+/* Is any relation protected?  Is any column searchable?  Cheap. */
+extern bool RegistryHasRelations(void);
 extern bool RegistryHasSearchable(void);
 
 /* Changes whenever an answer above may have. */

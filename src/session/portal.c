@@ -4,7 +4,7 @@
  *
  * A cursor may be opened by one identity and fetched from by the next, and
  * may have sorted revealed values by then.  So a query that reads a protected
- * relation is remembered when it starts, with who started it and why; it
+ * relation, or calls a function that may, is remembered when it starts, with who started it and why; it
  * refuses to run on under another identity or purpose.
  *
  * EXPLAIN ANALYZE on a protected relation takes the security_officer duty.
@@ -23,6 +23,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 typedef struct OpenQuery
 {
@@ -37,14 +38,24 @@ static ExecutorStart_hook_type PreviousStart = NULL;
 static ExecutorRun_hook_type PreviousRun = NULL;
 static ExecutorEnd_hook_type PreviousEnd = NULL;
 
-/* Does the plan read a protected relation? */
+/* Does the plan call a function of somebody's own, or ours?  It may read and reveal. */
+static bool
+CallsFunction(const PlannedStmt *plan)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->invalItems)
+		if (((PlanInvalItem *) lfirst(cell))->cacheId == PROCOID)
+			return true;
+	return false;
+}
+
+/* Does the plan read a protected relation itself? */
 static bool
 ReadsProtected(const PlannedStmt *plan)
 {
 	ListCell *cell;
 
-	if (plan->commandType == CMD_UTILITY)
-		return false;
 	foreach (cell, plan->rtable)
 	{
 		RangeTblEntry *rte = lfirst(cell);
@@ -85,11 +96,16 @@ RefuseInstrumentation(const QueryDesc *desc)
 static void
 StartQuery(QueryDesc *desc, int eflags)
 {
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && ReadsProtected(desc->plannedstmt))
+	bool counts = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
+				  desc->plannedstmt->commandType != CMD_UTILITY && RegistryHasRelations();
+	bool reads = counts && ReadsProtected(desc->plannedstmt);
+
+	if (reads)
+		RefuseInstrumentation(desc);
+	if (reads || (counts && CallsFunction(desc->plannedstmt)))
 	{
 		HASHCTL control = {0};
 
-		RefuseInstrumentation(desc);
 		control.keysize = sizeof(QueryDesc *);
 		control.entrysize = sizeof(OpenQuery);
 		if (!OpenQueries)

@@ -362,7 +362,9 @@ phi_reseal_batch(PG_FUNCTION_ARGS)
 	RequirePreload();
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	work.relation = table_open(member, RowExclusiveLock);
+	work.relation = try_table_open(member, RowExclusiveLock);
+	if (!work.relation)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation does not exist")));
 	work.policy = RequireResealable(work.relation);
 	RelationOwnerBegin(&scope, member);
 	work.snapshot = RegisterSnapshot(GetLatestSnapshot());

@@ -152,12 +152,14 @@ FindContextKey(const ProtectedColumn *column)
 void
 SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_TAG_SIZE])
 {
-	const uint8 *key = FindContextKey(column);
+	const uint8 *key;
 	uint8 small[256];
 	uint8 mac[PHI_SHA256_SIZE];
 	phi_buffer normal;
 	phi_status status;
 
+	NoteSensitiveStatement();
+	key = FindContextKey(column);
 	normal.capacity = plain.size;
 	normal.data = plain.size <= sizeof(small) ? small : palloc(plain.size);
 	normal.size = 0;

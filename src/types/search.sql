@@ -127,6 +127,12 @@ GRANT EXECUTE ON FUNCTION phi.search_sealed_values(phi.encrypted_text[], integer
 COMMENT ON FUNCTION phi.search_sealed_values(phi.encrypted_text[], integer) IS
 	'Internal: the same for literals that were sealed on the way in';
 
+CREATE FUNCTION phi.search_sealed_value(literal phi.encrypted_text, column_id integer) RETURNS phi.encrypted_text
+	LANGUAGE c STABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_search_sealed_value';
+REVOKE ALL ON FUNCTION phi.search_sealed_value(phi.encrypted_text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.search_sealed_value(phi.encrypted_text, integer) TO PUBLIC; -- the planner adds calls
+COMMENT ON FUNCTION phi.search_sealed_value(phi.encrypted_text, integer) IS 'Internal: the same for one literal';
+
 CREATE FUNCTION phi.search_typanalyze(internal) RETURNS boolean
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'phi_search_typanalyze';
 REVOKE ALL ON FUNCTION phi.search_typanalyze(internal) FROM PUBLIC;

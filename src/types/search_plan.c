@@ -23,7 +23,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "consent/consent.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -292,6 +291,28 @@ PlainlySearchable(SearchContext *context, Node *node)
 			   : NULL;
 }
 
+/*
+ * sealed = literal, either way round: the literal is tagged for the column, so
+ * that a hash index can look it up; or NULL.
+ */
+static Node *
+RewriteSealedLiteral(SearchContext *context, OpExpr *equality)
+{
+	for (int i = 0; equality->opno == context->sealed_equal && i < 2; i++)
+	{
+		Node *sealed = list_nth(equality->args, i);
+		Node *literal = list_nth(equality->args, 1 - i);
+		const ProtectedColumn *column = PlainlySearchable(context, sealed);
+
+		if (column && !contain_var_clause(literal) && !contain_volatile_functions(literal) &&
+			!contain_subplans(literal))
+			return SealedEquals(context, (Var *) sealed,
+								CallWithColumn("search_sealed_value", context->sealed_type, literal,
+											   column));
+	}
+	return NULL;
+}
+
 /* sealed = text, either way round: sealed = what the text is for the column; or NULL. */
 static Node *
 RewriteSealedText(SearchContext *context, OpExpr *equality)
@@ -353,6 +374,8 @@ RewriteClauses(Node *node, SearchContext *context)
 	{
 		Node *rewritten = RewriteSealedText(context, (OpExpr *) node);
 
+		if (!rewritten)
+			rewritten = RewriteSealedLiteral(context, (OpExpr *) node);
 		if (rewritten)
 			return rewritten;
 	}
@@ -397,7 +420,7 @@ Equality(Oid left, Oid right)
 static PlannedStmt *
 SearchPlanner(Query *query, const char *source, int options, ParamListInfo parameters)
 {
-	if (!creating_extension && !IsBinaryUpgrade && RegistryHasSearchable())
+	if (RegistryHasSearchable())
 	{
 		SearchContext context;
 

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  * search_values.c
- *		Arrays of literals, tagged for a column: what IN and = ANY compare with.
+ *		Literals, tagged for a column: what =, IN and = ANY compare with.
  *
- * An index scan orders the elements of an array before it looks them up, so
- * they must all have tags of the column.
+ * An index scan hashes a literal, or orders the elements of an array, before
+ * it looks them up, so they must have tags of the column.
  *-------------------------------------------------------------------------
  */
 #include "types/search.h"
@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_search_values);
+PG_FUNCTION_INFO_V1(phi_search_sealed_value);
 PG_FUNCTION_INFO_V1(phi_search_sealed_values);
 
 /* The search key of one text. */
@@ -95,4 +96,17 @@ Datum
 phi_search_sealed_values(PG_FUNCTION_ARGS)
 {
 	return TagElements(fcinfo, PhiType("encrypted_text"), KeyOfSealed);
+}
+
+/*
+ * phi.search_sealed_value(literal phi.encrypted_text, column_id): the same for one.
+ */
+Datum
+phi_search_sealed_value(PG_FUNCTION_ARGS)
+{
+	const ProtectedColumn *column = RegistryColumn((uint16) PG_GETARG_INT32(1));
+
+	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+		PG_RETURN_NULL();
+	return KeyOfSealed(column, PG_GETARG_DATUM(0));
 }

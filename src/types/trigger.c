@@ -181,6 +181,7 @@ OwnerMayHaveWritten(const TriggerData *trigger, AttrNumber attnum)
 {
 	const TriggerDesc *triggers = trigger->tg_relation->trigdesc;
 	const TupleConstr *constraints = RelationGetDescr(trigger->tg_relation)->constr;
+	int cascade;
 
 	for (int i = 0; triggers && i < triggers->numtriggers; i++)
 	{
@@ -196,7 +197,9 @@ OwnerMayHaveWritten(const TriggerData *trigger, AttrNumber attnum)
 			if (constraints->defval[i].adnum == attnum)
 				return true;
 	/* A foreign key's own cascade is one level deeper than the statement that set it off. */
-	return DatumGetInt32(pg_trigger_depth(NULL)) > (InNoForceRLSOperation() ? 2 : 1);
+	cascade = InNoForceRLSOperation() ? 1 : 0;
+	return DatumGetInt32(pg_trigger_depth(NULL)) > 1 + cascade ||
+		   ModifyingStatementsAround() > cascade;
 }
 
 /*

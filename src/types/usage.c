@@ -106,6 +106,22 @@ EncryptedColumns(TupleDesc columns, AttrNumber *numbers)
 	return count;
 }
 
+/* Open a table or materialized view, which has rows of its own; raises for anything else. */
+static Relation
+OpenStored(Oid relid)
+{
+	Relation relation = try_table_open(relid, AccessShareLock);
+
+	if (!relation)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation does not exist")));
+	if (relation->rd_rel->relkind != RELKIND_RELATION &&
+		relation->rd_rel->relkind != RELKIND_MATVIEW)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("relation \"%s\" has no rows of its own",
+							   RelationGetRelationName(relation))));
+	return relation;
+}
+
 /*
  * phi.count_keys(relation regclass): the values of each encrypted column of
  * a table or materialized view (not of its partitions) under each data key.
@@ -114,7 +130,7 @@ Datum
 phi_count_keys(PG_FUNCTION_ARGS)
 {
 	HTAB *counts = MakeCounts();
-	Relation relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation relation = OpenStored(PG_GETARG_OID(0));
 	AttrNumber *numbers =
 		palloc(sizeof(AttrNumber) * (RelationGetNumberOfAttributes(relation) + 1));
 	int count = EncryptedColumns(RelationGetDescr(relation), numbers);

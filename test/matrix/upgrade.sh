@@ -179,8 +179,8 @@ upgrade()
 	shift
 	(cd "$PHI_TMP" && as_server env LD_LIBRARY_PATH="$libraries" "$PG_BIN/pg_upgrade" -U postgres -b "$old_bin" -B "$PG_BIN" -d "$PHI_TMP/old" \
 		-D "$PHI_TMP/$new" -s "$PHI_TMP" "$@" >"$PHI_TMP/upgrade.log" 2>&1) && return 0
-	cat "$PHI_TMP/upgrade.log"
-	find "$PHI_TMP/$new/pg_upgrade_output.d" -name '*.log' -exec sh -c 'echo "# $1"; tail -n 20 "$1"' sh {} \; 2>/dev/null | tail -n 100
+	tail -n 5 "$PHI_TMP/upgrade.log"
+	grep -rhE -A5 'error: |ERROR: |FATAL: ' "$PHI_TMP/$new/pg_upgrade_output.d" "$PHI_TMP/upgrade.log" | head -n 40
 	return 1
 }
 
