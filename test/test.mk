@@ -5,7 +5,7 @@
 
 CHECK_SERVER = check-regress check-isolation check-tap
 
-.PHONY: check check-lint $(CHECK_SERVER) check-clients check-matrix check-format demo bench
+.PHONY: check check-lint $(CHECK_SERVER) check-clients check-matrix check-upgrade check-format demo bench
 
 check:
 	@bash test/lib/check.sh
@@ -23,6 +23,10 @@ check-clients:
 # The same on the PostgreSQL versions of later Debian releases.
 check-matrix:
 	@bash test/matrix/matrix.sh
+
+# pg_upgrade from this machine's PostgreSQL to that of a later Debian release.
+check-upgrade:
+	@bash test/matrix/upgrade.sh
 
 check-format:
 	@bash test/lint/format.sh

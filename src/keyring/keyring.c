@@ -49,6 +49,7 @@ typedef struct RelationKey
 } RelationKey;
 
 static HTAB *Keys = NULL;
+static phi_data_key *LastKey = NULL; /* a ready one, of a row that was there at the last reading */
 static HTAB *RelationKeys = NULL;
 static uint32 RootId = 0;
 static uint32 CurrentId = 0;
@@ -87,6 +88,8 @@ KeyringGeneration(void)
 static void
 ClearEntry(KeyEntry *entry)
 {
+	if (LastKey == &entry->key)
+		LastKey = NULL;
 	if (entry->ready)
 		phi_xaes_clear(&entry->key.xaes);
 	entry->ready = false;
@@ -279,13 +282,15 @@ ReadyKey(KeyEntry *entry)
 }
 
 /*
- * A data key by its id.
+ * A data key by its id.  The last one is remembered: the values of a table share it.
  */
 phi_data_key *
 KeyringKey(uint32 dek_id)
 {
 	KeyEntry *entry;
 
+	if (likely(!Stale && LastKey && LastKey->id == dek_id))
+		return LastKey;
 	LoadKeys();
 	entry = hash_search(Keys, &dek_id, HASH_FIND, NULL);
 	if (!entry || entry->stored.root)
@@ -294,7 +299,8 @@ KeyringKey(uint32 dek_id)
 						errhint("Restore the row of phi.data_key, or accept that the value is gone.")));
 	if (unlikely(!entry->ready))
 		ReadyKey(entry);
-	return &entry->key;
+	LastKey = &entry->key;
+	return LastKey;
 }
 
 bool

@@ -37,6 +37,8 @@ typedef struct RevealState
 {
 	InnerType inner;
 	StringInfoData keys;
+	const ProtectedColumn *column; /* of the last value, and the registry it is from */
+	uint64 registry_generation;
 } RevealState;
 
 /* The state of this call site. */
@@ -51,13 +53,27 @@ CallState(FunctionCallInfo fcinfo)
 	if (likely(state))
 		return state;
 	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	state = palloc(sizeof(RevealState));
+	state = palloc0(sizeof(RevealState));
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &count);
 	state->inner = InnerOfEncrypted(arguments[0]);
 	initStringInfo(&state->keys);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
+}
+
+/* The column that a value was sealed for, remembered: a call site sees one column's values. */
+static const ProtectedColumn *
+ValueColumn(RevealState *state, const phi_header *header)
+{
+	if (likely(state->column && state->column->column_id == header->column_id &&
+			   state->registry_generation == RegistryGeneration()))
+		return state->column;
+	state->column = RegistryColumn(header->column_id);
+	state->registry_generation = RegistryGeneration();
+	if (!state->column)
+		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	return state->column;
 }
 
 /* Raise where no value may be revealed at all. */
@@ -221,9 +237,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	ReadHeader(PG_GETARG_DATUM(0), &header);
 	if (!header.bound)
 		PG_RETURN_NULL();
-	column = RegistryColumn(header.column_id);
-	if (!column)
-		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	column = ValueColumn(state, &header);
 	form = PermittedForm(&header, column);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
@@ -233,7 +247,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 
 	NoteSensitiveStatement();
 	DisclosureNote(column->relation, NameStr(column->relation_name), header.subject_token);
-	bytes = OpenBytes(PG_GETARG_DATUM(0), &header, &size);
+	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), &header, &size);
 	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
 	SecretWipe(bytes, size);
 	pfree(bytes);

@@ -118,40 +118,39 @@ SealValue(InnerType inner, Datum plain, const SealTarget *target)
 	return sealed;
 }
 
-/* The uuid in the AAD of a bound value; raises for a column that was never given. */
-static const uint8 *
-HeaderColumnUuid(const phi_header *header)
-{
-	const ProtectedColumn *column;
-
-	if (!header->bound)
-		return NULL;
-	column = RegistryColumn(header->column_id);
-	if (!column)
-		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
-	return column->uuid;
-}
-
 /*
- * Open a stored value.
+ * Open a stored value; column is what a bound one was sealed for.
  */
 uint8 *
-OpenBytes(Datum value, const phi_header *header, Size *size)
+OpenBytesOf(const ProtectedColumn *column, Datum value, const phi_header *header, Size *size)
 {
 	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
 	phi_bytes envelope = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
-	const uint8 *column_uuid = HeaderColumnUuid(header);
 	phi_buffer out;
 
 	out.capacity = phi_envelope_plain_size(header, envelope.size);
 	out.data = palloc(out.capacity + 1);
 	out.size = 0;
-	CheckStatus(phi_envelope_open(KeyringKey(header->dek_id), envelope, column_uuid, &out),
+	CheckStatus(phi_envelope_open(KeyringKey(header->dek_id), envelope,
+								  column ? column->uuid : NULL, &out),
 				"open a sealed value");
 	if ((Pointer) stored != DatumGetPointer(value))
 		pfree(stored);
 	*size = out.size;
 	return out.data;
+}
+
+/*
+ * Open a stored value; raises for a column that was never given.
+ */
+uint8 *
+OpenBytes(Datum value, const phi_header *header, Size *size)
+{
+	const ProtectedColumn *column = header->bound ? RegistryColumn(header->column_id) : NULL;
+
+	if (header->bound && !column)
+		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	return OpenBytesOf(column, value, header, size);
 }
 
 Datum

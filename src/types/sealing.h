@@ -38,6 +38,9 @@ extern struct varlena *SealValue(InnerType inner, Datum plain, const SealTarget 
 
 /* Open: the plain bytes in new memory; raises, one message for every cause. */
 extern uint8 *OpenBytes(Datum value, const phi_header *header, Size *size);
+/* The same for a bound value whose column is at hand. */
+extern uint8 *OpenBytesOf(const ProtectedColumn *column, Datum value, const phi_header *header,
+						  Size *size);
 extern Datum OpenValue(InnerType inner, Datum value, const phi_header *header);
 
 /* Seal again for another place. */

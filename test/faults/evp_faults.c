@@ -4,11 +4,11 @@
  *		phi_guard calls them, and only then.
  *
  * The file that PHI_FAULT_FILE names says which: "serial function after how",
- * separated by single spaces, such as "7 EVP_CipherUpdate 3 fail": the first 3 calls of a process are
- * left alone, from then on all fail.  After "wrong" instead of "fail" they say
- * that they succeed and give an output with an altered byte.  Another serial
- * begins the count anew; without the file nothing fails.  Each call that was
- * made to fail adds a byte to the file with ".hits" appended to its name.
+ * as in "7 EVP_CipherUpdate 3 fail": the first 3 calls in a process are left
+ * alone, from then on all fail.  With "wrong" instead of "fail" they succeed
+ * and give an output with an altered byte.  Another serial begins the count
+ * anew; without the file nothing fails.  Each call that was made to fail adds a
+ * byte to the file with ".hits" appended to its name.
  *-------------------------------------------------------------------------
  */
 #define _GNU_SOURCE

@@ -128,6 +128,11 @@ foreach my $form ('text', 'csv', 'binary')
 	like(refused($node, 'loader', "\\copy patient ($columns) FROM '$folder/sealed.$form' $with"), qr/^42501: permission denied to load/,
 		"COPY $form of sealed values: not without the duty");
 }
+ask($node, 'officer', "SELECT phi.grant_duty('loader', 'key_custodian')");
+my $kept = stored();
+ask($node, 'loader', "SET row_security = off; DELETE FROM patient WHERE id < 34; SET row_security = on; \n\\copy patient ($columns) FROM '$folder/sealed.binary' (FORMAT binary)");
+is(stored(), $kept, 'with it they are taken as they are');
+ask($node, 'officer', "SELECT phi.revoke_duty('loader', 'key_custodian')");
 events();
 
 # ---- INSERT, UPSERT, MERGE ----

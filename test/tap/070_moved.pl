@@ -241,7 +241,8 @@ is(ask($node, '', 'SELECT count(phi.reveal(ssn)) FROM copied'), 0, 'a superuser 
 
 # ---- partitions ----
 
-ask($node, 'hospital', 'ALTER TABLE stay DETACH PARTITION stay_2024');
+like(refused($node, 'hospital', 'ALTER TABLE stay DETACH PARTITION stay_2024'), qr/^42501: permission denied to detach/, 'its owner does not take a partition off');
+ask($node, '', 'ALTER TABLE stay DETACH PARTITION stay_2024');
 is(ask($node, 'clinician', 'SELECT count(*) FROM stay_redacted'), 0, 'a partition is taken off');
 like(ask($node, '', 'SELECT ssn FROM stay_2024 LIMIT 1'), qr/^phi:1:/, 'its values stay sealed');
 ask($node, 'hospital', 'ALTER TABLE stay ATTACH PARTITION stay_2024 FOR VALUES IN (2024)');
