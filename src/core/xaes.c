@@ -52,7 +52,10 @@ derive_k1(EVP_CIPHER_CTX *derive, uint8_t k1[BLOCK])
 	uint64_t high, low;
 
 	if (EVP_EncryptUpdate(derive, l, &written, l, BLOCK) != 1 || written != BLOCK)
+	{
+		OPENSSL_cleanse(l, sizeof(l));
 		return false;
+	}
 	high = phi_get_u64(l);
 	low = phi_get_u64(l + 8);
 	phi_put_u64(k1, high << 1 | low >> 63);

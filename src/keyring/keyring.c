@@ -252,8 +252,10 @@ LoadKeys(void)
 static void
 UnwrapEntry(const KeyEntry *entry, uint8 key[PHI_KEY_SIZE])
 {
-	phi_status status = UnwrapKey(&entry->stored, key);
+	phi_status status;
 
+	NoteSensitiveStatement(); /* what needs a key has values in its text, likely */
+	status = UnwrapKey(&entry->stored, key);
 	if (status == PHI_OK)
 		return;
 	SecretWipe(key, PHI_KEY_SIZE);

@@ -62,11 +62,12 @@ WrapKey(WrappedKey *made, const uint8 key[PHI_KEY_SIZE])
 {
 	uint8 aad[AAD_MAX];
 	phi_xaes cipher;
-	phi_status status = WrapCipher(&cipher, made->kek_version);
+	phi_status status;
 
+	RandomBytes(made->wrapped, PHI_XAES_NONCE_SIZE); /* first: it may raise */
+	status = WrapCipher(&cipher, made->kek_version);
 	if (status != PHI_OK)
 		return status;
-	RandomBytes(made->wrapped, PHI_XAES_NONCE_SIZE);
 	status = phi_xaes_seal(&cipher, made->wrapped, WrapAad(aad, made),
 						   phi_bytes_of(key, PHI_KEY_SIZE), made->wrapped + PHI_XAES_NONCE_SIZE);
 	phi_xaes_clear(&cipher);

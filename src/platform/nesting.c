@@ -1,26 +1,53 @@
 /*-------------------------------------------------------------------------
  * nesting.c
- *		Does code run that nobody called: a trigger, or what a data-modifying
- *		statement runs by itself?
+ *		Does code run that nobody called: a trigger, or what a statement runs
+ *		by itself?
  *
- * Triggers, constraints, index expressions and defaults of a table are its
- * owner's code, and run in the session of whoever writes to the table.  Such
- * code must not have values revealed.  A trigger shows in PostgreSQL's trigger
- * depth; the rest runs queries of its own below a data-modifying one, which
- * the executor hooks count.  A level is popped by the error path too.
+ * Triggers, constraints, index expressions, generated columns and defaults of
+ * a table are its owner's code, and run in the session of whoever writes to
+ * the table.  Such code must not have values revealed.  A trigger shows in
+ * PostgreSQL's trigger depth; the rest runs below a data-modifying statement,
+ * COPY FROM, ALTER TABLE or CREATE INDEX, which the hooks here count.  What
+ * the planner evaluates (a constant expression, an index predicate) runs in
+ * the session of whoever reads.
+ *
+ * A function in SQL that is inlined has no level of its own: functions of
+ * users who are no superusers are not inlined where tables are protected.
+ *
+ * Every level is popped by the error path too.
  *-------------------------------------------------------------------------
  */
 #include "platform/platform.h"
 
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "optimizer/planner.h"
+#include "platform/registry.h"
+#include "tcop/utility.h"
 #include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
 
+static planner_hook_type PreviousPlanner = NULL;
+static needs_fmgr_hook_type PreviousNeeds = NULL;
+static ProcessUtility_hook_type PreviousUtility = NULL;
+static ExecutorStart_hook_type PreviousStart = NULL;
 static ExecutorRun_hook_type PreviousRun = NULL;
 static ExecutorFinish_hook_type PreviousFinish = NULL;
 
-/* Data-modifying levels around the innermost one, and whether that one is too. */
-static int ModifyingAround = 0;
-static bool ModifyingHere = false;
+/* Where we are: saved by every level and put back when it ends. */
+typedef struct Nesting
+{
+	int around; /* modifying levels around the innermost one */
+	bool here;	/* is that one modifying? */
+	int planning;
+} Nesting;
+
+static Nesting Now = {0, false, 0};
 
 /* Does the statement write? */
 static bool
@@ -32,24 +59,57 @@ Modifies(const QueryDesc *desc)
 int
 ModifyingStatementsAround(void)
 {
-	return ModifyingAround;
+	return Now.around;
 }
 
 bool
 ImplicitCodeRunning(void)
 {
-	return ModifyingAround > 0 || DatumGetInt32(pg_trigger_depth(NULL)) > 0;
+	return Now.around > 0 || DatumGetInt32(pg_trigger_depth(NULL)) > 0;
 }
 
-/* Hook: one level more while the statement runs. */
+bool
+PlanningInProgress(void)
+{
+	return Now.planning > 0;
+}
+
+/* Enter a level. */
+static void
+Enter(bool modifies)
+{
+	Now.around += Now.here ? 1 : 0;
+	Now.here = modifies;
+}
+
+/* Hook: the expressions of a plan are set up, and some evaluated. */
+static void
+NestedStart(QueryDesc *desc, int eflags)
+{
+	Nesting saved = Now;
+
+	Enter(Modifies(desc));
+	PG_TRY();
+	{
+		if (PreviousStart)
+			PreviousStart(desc, eflags);
+		else
+			standard_ExecutorStart(desc, eflags);
+	}
+	PG_FINALLY();
+	{
+		Now = saved;
+	}
+	PG_END_TRY();
+}
+
+/* Hook: the statement runs. */
 static void
 NestedRun(EXECUTOR_RUN_ARGS)
 {
-	int around = ModifyingAround;
-	bool here = ModifyingHere;
+	Nesting saved = Now;
 
-	ModifyingAround += here ? 1 : 0;
-	ModifyingHere = Modifies(desc);
+	Enter(Modifies(desc));
 	PG_TRY();
 	{
 		if (PreviousRun)
@@ -59,8 +119,7 @@ NestedRun(EXECUTOR_RUN_ARGS)
 	}
 	PG_FINALLY();
 	{
-		ModifyingAround = around;
-		ModifyingHere = here;
+		Now = saved;
 	}
 	PG_END_TRY();
 }
@@ -69,11 +128,9 @@ NestedRun(EXECUTOR_RUN_ARGS)
 static void
 NestedFinish(QueryDesc *desc)
 {
-	int around = ModifyingAround;
-	bool here = ModifyingHere;
+	Nesting saved = Now;
 
-	ModifyingAround += here ? 1 : 0;
-	ModifyingHere = Modifies(desc);
+	Enter(Modifies(desc));
 	PG_TRY();
 	{
 		if (PreviousFinish)
@@ -83,10 +140,82 @@ NestedFinish(QueryDesc *desc)
 	}
 	PG_FINALLY();
 	{
-		ModifyingAround = around;
-		ModifyingHere = here;
+		Now = saved;
 	}
 	PG_END_TRY();
+}
+
+/* Hook: the planner evaluates constant expressions and index predicates. */
+static PlannedStmt *
+NestedPlanner(Query *query, const char *source, int options, ParamListInfo parameters)
+{
+	Nesting saved = Now;
+	PlannedStmt *plan;
+
+	Now.planning++;
+	PG_TRY();
+	{
+		plan = PreviousPlanner ? PreviousPlanner(query, source, options, parameters)
+							   : standard_planner(query, source, options, parameters);
+	}
+	PG_FINALLY();
+	{
+		Now = saved;
+	}
+	PG_END_TRY();
+	return plan;
+}
+
+/* Does the command run defaults, constraints or expressions of a table by itself? */
+static bool
+RunsTableCode(const Node *command)
+{
+	return IsA(command, AlterTableStmt) || IsA(command, IndexStmt) ||
+		   (IsA(command, CopyStmt) && ((const CopyStmt *) command)->is_from);
+}
+
+/* Hook: what a command runs by itself is below it, as below a data-modifying statement. */
+static void
+NestedUtility(PlannedStmt *statement, const char *source, bool read_only,
+			  ProcessUtilityContext context, ParamListInfo parameters,
+			  QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion)
+{
+	Nesting saved = Now;
+
+	if (RunsTableCode(statement->utilityStmt))
+		Now.around++;
+	PG_TRY();
+	{
+		if (PreviousUtility)
+			PreviousUtility(statement, source, read_only, context, parameters, environment,
+							destination, completion);
+		else
+			standard_ProcessUtility(statement, source, read_only, context, parameters, environment,
+									destination, completion);
+	}
+	PG_FINALLY();
+	{
+		Now = saved;
+	}
+	PG_END_TRY();
+}
+
+/* Hook: must the function be called, and not be inlined? */
+static bool
+NeedsCall(Oid function)
+{
+	bool needs = PreviousNeeds && PreviousNeeds(function);
+	HeapTuple tuple;
+
+	if (needs || function < FirstNormalObjectId || !RegistryHasRelations())
+		return needs;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	needs = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId &&
+			!superuser_arg(((Form_pg_proc) GETSTRUCT(tuple))->proowner);
+	ReleaseSysCache(tuple);
+	return needs;
 }
 
 /*
@@ -95,8 +224,16 @@ NestedFinish(QueryDesc *desc)
 void
 NestingInit(void)
 {
+	PreviousPlanner = planner_hook;
+	planner_hook = NestedPlanner;
+	PreviousStart = ExecutorStart_hook;
+	ExecutorStart_hook = NestedStart;
 	PreviousRun = ExecutorRun_hook;
 	ExecutorRun_hook = NestedRun;
 	PreviousFinish = ExecutorFinish_hook;
 	ExecutorFinish_hook = NestedFinish;
+	PreviousUtility = ProcessUtility_hook;
+	ProcessUtility_hook = NestedUtility;
+	PreviousNeeds = needs_fmgr_hook;
+	needs_fmgr_hook = NeedsCall;
 }

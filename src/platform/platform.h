@@ -105,6 +105,9 @@ extern bool ImplicitCodeRunning(void);
 /* How many data-modifying statements run around the innermost one? */
 extern int ModifyingStatementsAround(void);
 
+/* Is a query being planned, somewhere up the stack? */
+extern bool PlanningInProgress(void);
+
 extern void NestingInit(void); /* from _PG_init: executor hooks */
 
 /* ---- keytext.c: the canonical bytes of a key value ---- */

@@ -101,7 +101,10 @@ StartQuery(QueryDesc *desc, int eflags)
 	bool reads = counts && ReadsProtected(desc->plannedstmt);
 
 	if (reads)
+	{
+		NoteSensitiveStatement();
 		RefuseInstrumentation(desc);
+	}
 	if (reads || (counts && CallsFunction(desc->plannedstmt)))
 	{
 		HASHCTL control = {0};

@@ -5,8 +5,8 @@
  *
  * Nothing else in the extension returns a plain value to a query.  It gives
  * NULL when nothing may be shown, for an unbound value (it belongs to nobody
- * yet) and in a security-restricted operation (ANALYZE of an expression would
- * store it).  It is refused in triggers and in whatever else a data-modifying
+ * yet), in a security-restricted operation (ANALYZE of an expression would
+ * store it) and while a query is planned.  It is refused in triggers and in whatever else a data-modifying
  * statement runs by itself: that is the table owner's code, in the session of
  * whoever writes.  Rules are refused by the planner hook.
  *-------------------------------------------------------------------------
@@ -231,7 +231,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 
 	RequirePreload();
 	RefuseInImplicitCode();
-	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation())
+	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation() || PlanningInProgress())
 		PG_RETURN_NULL();
 	state = CallState(fcinfo);
 	ReadHeader(PG_GETARG_DATUM(0), &header);
