@@ -32,6 +32,8 @@
 #define ROOM      512
 #define FILLER    0xA5
 
+#define CHILD_SECONDS 1
+
 static const phi_header header = {true, true, 7, 3, 0, 11, 13, {1, 2, 3}};
 static const uint8_t nonce[PHI_XAES_NONCE_SIZE] = "a nonce of twenty-four..";
 static uint8_t key[PHI_KEY_SIZE] = "a key of thirty-two bytes, plain";
@@ -361,13 +363,15 @@ died(int number)
 	_exit(inside_libcrypto ? CHILD_DIED : CHILD_WRONG);
 }
 
-/* The self test, with an allocation that fails. */
+/* The self test, with an allocation that fails.  A child that hangs has died too. */
 static int
 first_use(unsigned at, bool lasting)
 {
 	phi_status status;
 
 	(void) signal(SIGSEGV, died);
+	(void) signal(SIGALRM, died); /* libcrypto 3.5 waits for ever instead */
+	(void) alarm(CHILD_SECONDS);
 	fault.name = SYM_allocation;
 	fault.lasting = lasting;
 	fault.at = at;
