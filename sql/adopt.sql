@@ -141,7 +141,7 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_exp
 	FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = '"pa ''''tient"'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;
 SELECT pg_get_serial_sequence('"pa ''''tient"', 'mrn') IS NOT NULL AS owned;
-SELECT conname FROM pg_constraint WHERE conrelid = '"pa ''''tient"'::regclass ORDER BY 1;
+SELECT conname FROM pg_constraint WHERE contype <> 'n' AND conrelid = '"pa ''''tient"'::regclass ORDER BY 1;
 SELECT count(*) FROM phi.online_state;
 GRANT SELECT ON seen TO ad_clinician;
 RESET row_security;

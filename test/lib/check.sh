@@ -66,6 +66,8 @@ run_suite()
 		grep -vE "$filter" "$log" || true
 	else
 		tail -n 400 "$log"
+		echo "-- $suite: what failed"
+		awk '/^# [0-9a-z_]+\.pl$/ { file = $2 ": " } /^not ok|^(test| ) .* \.\.\. +FAILED|ended badly/ { print file $0 }' "$log"
 	fi
 	count "$suite" "$log" "$status"
 }
