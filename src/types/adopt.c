@@ -405,7 +405,7 @@ TwinNeeded(TupleTableSlot *row, void *state)
 }
 
 /* RowWalk: bring the twins that need it in step. */
-static void
+static bool
 TwinChange(TupleTableSlot *copy, void *state)
 {
 	const OnlineTable *table = state;
@@ -416,6 +416,7 @@ TwinChange(TupleTableSlot *copy, void *state)
 	for (int i = 0; i < table->column_count; i++)
 		if (!InStep(table, &table->columns[i], &place, copy->tts_values, copy->tts_isnull))
 			SealTwin(table, &table->columns[i], &place, copy->tts_values, copy->tts_isnull);
+	return true;
 }
 
 /* RowWalk: has the row bytes of a dropped column? */
@@ -431,9 +432,10 @@ RemainsNeeded(TupleTableSlot *row, void *state)
 }
 
 /* RowWalk: the copy is without them. */
-static void
+static bool
 RemainsChange(TupleTableSlot *copy, void *state)
 {
+	return true;
 }
 
 /* The trigger that holds the table's policy. */

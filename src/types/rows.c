@@ -148,7 +148,8 @@ WriteRow(RowWriter *writer, RowWalk *walk)
 	if (!walk->needed(writer->locked, walk->state))
 		return;
 	CopyRow(writer, RelationGetDescr(walk->relation));
-	walk->change(writer->stored, walk->state);
+	if (!walk->change(writer->stored, walk->state))
+		return;
 	ExecStoreVirtualTuple(writer->stored);
 	writer->stored->tts_tableOid = RelationGetRelid(walk->relation);
 	ExecSimpleRelationUpdate(writer->target, writer->estate, NULL, writer->locked, writer->stored);

@@ -20,8 +20,8 @@ typedef struct RowWalk
 	int limit;          /* rows to be written at most */
 	/* Is there anything to change in a row?  All of the slot's columns are there. */
 	bool (*needed)(TupleTableSlot *row, void *state);
-	/* Change the copy of a row that is needed and locked. */
-	void (*change)(TupleTableSlot *copy, void *state);
+	/* Change the copy of a row that is needed and locked; false: the row stays as it is. */
+	bool (*change)(TupleTableSlot *copy, void *state);
 	void *state;
 
 	/* answers */

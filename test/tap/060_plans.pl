@@ -583,7 +583,8 @@ foreach my $case (sort keys %stored)
 	  if $refusal eq '' && $case =~ /^a generated/;
 	# what a later case writes anew is not this one's
 	ask($node, '', "SET row_security = off; DELETE FROM patient WHERE id = $new");
-	like($refusal, qr/^(42501|42P17|0A000): /, 'refused for a reason') if $refusal ne '';
+	# PostgreSQL 17 builds indexes under a search_path of its own, where such functions find nothing
+	like($refusal, qr/^(42501|42P17|0A000|42P01|42883): /, 'refused for a reason') if $refusal ne '';
 	ask($node, 'hospital', $drop) if $refusal eq '';
 }
 $node->safe_psql('postgres', 'CHECKPOINT');
