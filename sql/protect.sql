@@ -91,12 +91,11 @@ SELECT action, object, statement FROM phi.protect_plan('pt.b', 'id', labels => '
 \set VERBOSITY default
 SELECT phi.protect('pt.b', 'id', labels => 'labels'); -- fails
 \set VERBOSITY terse
--- the statements of the plan, until it has none left
+-- the statements of the plan, in its order
 SET client_min_messages = error;
 DROP TABLE pt.using_row;
 ALTER TABLE pt.b ALTER labels TYPE text[] USING NULL;
-SELECT statement FROM phi.protect_plan('pt.b', 'id', labels => 'labels') WHERE blocker AND statement NOT LIKE 'ALTER TABLE % DROP CONSTRAINT %' \gexec
-SELECT statement FROM phi.protect_plan('pt.b', 'id', labels => 'labels') WHERE blocker ORDER BY action = 'unique constraint' \gexec
+SELECT statement FROM phi.protect_plan('pt.b', 'id', labels => 'labels') WHERE blocker ORDER BY step \gexec
 SET client_min_messages = warning;
 SELECT * FROM phi.protect_plan('pt.b', 'id', labels => 'labels');
 SELECT phi.protect('pt.b', 'id', labels => 'labels'); -- ok
@@ -113,6 +112,55 @@ DROP PUBLICATION pt_columns;
 SET client_min_messages = error;
 DROP TABLE pt.b, pt.other, pt.pointing, pt.child CASCADE;
 SET client_min_messages = warning;
+
+-- an old table that others lean on: the statements of its plan, each run once and in order, leave nothing in the way
+SET SESSION AUTHORIZATION pt_owner;
+CREATE TABLE pt.base (born date, CONSTRAINT base_born CHECK (born > '1850-01-01'));
+CREATE TABLE pt.old (id bigint PRIMARY KEY, mrn text CONSTRAINT old_unique UNIQUE, name text CONSTRAINT old_check CHECK (name <> ''),
+	code text, boss text REFERENCES pt.old (mrn)) INHERITS (pt.base);
+CREATE UNIQUE INDEX a_code ON pt.old (code);
+CREATE INDEX old_name ON pt.old (lower(name));
+CREATE TABLE pt.zz_bill (mrn text REFERENCES pt.old (mrn), code text REFERENCES pt.old (code), total int);
+CREATE MATERIALIZED VIEW pt.a_low AS SELECT id, name, mrn FROM pt.old;
+CREATE INDEX a_low_name ON pt.a_low (name);
+CREATE VIEW pt.b_mid AS SELECT id, upper(name) AS name FROM pt.a_low;
+CREATE VIEW pt.c_top AS SELECT m.id, l.mrn FROM pt.b_mid m JOIN pt.a_low l USING (id);
+CREATE VIEW pt.a_count AS SELECT count(*) AS n FROM pt.c_top;
+CREATE FUNCTION pt.d_rows() RETURNS SETOF pt.b_mid LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT * FROM pt.b_mid; END';
+CREATE FUNCTION pt.a_total() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT n FROM pt.a_count; END;
+ALTER TABLE pt.zz_bill ALTER total SET DEFAULT pt.a_total();
+CREATE VIEW pt.a_form AS SELECT id, name FROM pt.old;
+CREATE RULE z_form AS ON UPDATE TO pt.a_form DO INSTEAD UPDATE pt.old o SET name = new.name WHERE o.id = old.id;
+CREATE RULE old_rule AS ON DELETE TO pt.old WHERE old.name = 'x' DO INSTEAD NOTHING;
+CREATE RULE bill_rule AS ON DELETE TO pt.zz_bill WHERE EXISTS (SELECT FROM pt.c_top) DO INSTEAD NOTHING;
+CREATE FUNCTION pt.is_mine(text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN $1 = current_user; END';
+CREATE POLICY old_policy ON pt.old USING (pt.is_mine(name));
+CREATE POLICY bill_policy ON pt.zz_bill USING (mrn IN (SELECT mrn FROM pt.c_top));
+CREATE TRIGGER old_of BEFORE UPDATE OF mrn ON pt.old FOR EACH ROW EXECUTE FUNCTION pt.noop();
+CREATE TRIGGER old_when BEFORE INSERT ON pt.old FOR EACH ROW WHEN (new.name = 'x') EXECUTE FUNCTION pt.noop();
+CREATE STATISTICS pt.old_stats ON name, mrn FROM pt.old;
+INSERT INTO pt.old (id, mrn, name, code, boss, born) VALUES (1, 'M1', 'Ada', 'E11', 'M1', '1990-01-01');
+INSERT INTO pt.zz_bill VALUES ('M1', 'E11', 5);
+RESET SESSION AUTHORIZATION;
+SET client_min_messages = error;
+CREATE PUBLICATION pt_old FOR TABLE pt.old (id, mrn);
+SET client_min_messages = warning;
+SELECT count(phi.classify('pt.old', c, k)) FROM (VALUES ('mrn', 'mrn'), ('name', 'name'), ('code', 'diagnosis'), ('boss', 'mrn'),
+	('born', 'birth_date')) v (c, k);
+SELECT action, object FROM phi.protect_plan('pt.old', 'id') WHERE blocker ORDER BY step;
+SELECT statement FROM phi.protect_plan('pt.old', 'id') WHERE blocker ORDER BY step \gexec
+SELECT count(*) FROM phi.protect_plan('pt.old', 'id') WHERE blocker; -- 0
+SELECT phi.protect('pt.old', 'id'); -- ok
+SELECT attname, format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'pt.old'::regclass AND attnum > 0 ORDER BY attname;
+-- what stands on the redacted view is not in the way of a further column
+ALTER TABLE pt.old ADD note text;
+SELECT phi.classify('pt.old', 'note', 'none');
+CREATE VIEW pt.a_note AS SELECT id FROM pt.old_redacted;
+SELECT phi.classify('pt.old', 'note', 'free_text'); -- ok
+DROP VIEW pt.a_note;
+SELECT phi.unprotect('pt.old');
+DROP PUBLICATION pt_old;
+DROP TABLE pt.zz_bill, pt.old, pt.base;
 
 -- every type there and back: values, types, defaults, nulls
 SET SESSION AUTHORIZATION pt_owner;

@@ -69,7 +69,8 @@ REVOKE ALL ON FUNCTION phi.table_blockers(regclass, name, name, name[], text) FR
 COMMENT ON FUNCTION phi.table_blockers(regclass, name, name, name[], text) IS
 	'Internal: what of a table as a whole stands in the way of protecting it';
 
-CREATE FUNCTION phi.column_blockers(relation regclass) RETURNS TABLE (action text, object text, statement text)
+CREATE FUNCTION phi.column_blockers(relation regclass)
+	RETURNS TABLE (height integer, action text, object text, statement text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -80,29 +81,91 @@ BEGIN
 			JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
 			JOIN phi.column_policy p ON p.relation = column_blockers.relation AND p.column_name = a.attname
 		WHERE p.kind <> 'none' AND NOT p.sealed)
-	SELECT 'type cannot be encrypted', p.label, NULL
+	SELECT 0, 'type cannot be encrypted', p.label, NULL
 	FROM plain p WHERE phi.sealed_family(p.atttypid) IS NULL AND NOT p.relispartition
 	UNION
-	SELECT 'generated column', p.label, phi.ungenerate(p.attrelid, p.attname, p.attgenerated)
+	SELECT 0, 'generated column', p.label, phi.ungenerate(p.attrelid, p.attname, p.attgenerated)
 	FROM plain p WHERE p.attgenerated <> '' AND NOT p.relispartition
 	UNION
-	SELECT 'identity column', p.label, format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.attrelid::regclass, p.attname)
+	SELECT 0, 'identity column', p.label,
+		format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.attrelid::regclass, p.attname)
 	FROM plain p WHERE p.attidentity <> '' AND NOT p.relispartition
 	UNION
-	SELECT 'partition key', p.label, NULL
+	SELECT 0, 'partition key', p.label, NULL
 	FROM plain p WHERE EXISTS (
 		SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = p.attrelid
 			AND d.objsubid = p.attnum AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid
 			AND d.refobjsubid = 0 AND d.deptype = 'i')
 	UNION
-	SELECT b.action, b.object, b.statement
-	FROM plain p
-		JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid AND d.refobjsubid = p.attnum
-		CROSS JOIN LATERAL phi.dependant(d.classid, d.objid, p.attrelid, p.attnum) b;
+	SELECT n.height, b.action, b.object, b.statement
+	FROM phi.column_dependants(ARRAY(SELECT p.attrelid FROM plain p), ARRAY(SELECT p.attnum FROM plain p)) n
+		CROSS JOIN LATERAL phi.dependant(n.class_id, n.object_id, n.relation, n.column_number) b;
 END $$;
 REVOKE ALL ON FUNCTION phi.column_blockers(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_blockers(regclass) IS
 	'Internal: what stands in the way of encrypting the classified columns of a table that are plain yet';
+
+CREATE FUNCTION phi.column_dependants(relations oid[], column_numbers smallint[])
+	RETURNS TABLE (class_id oid, object_id oid, relation regclass, column_number smallint, height integer)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	-- Functions can depend on each other in a circle: the height has a limit.
+	WITH RECURSIVE node (class_id, object_id, relation, column_number, height) AS (
+		SELECT d.classid, d.objid, c.relation::regclass, c.column_number, 1
+		FROM unnest(relations, column_numbers) AS c (relation, column_number)
+			JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.relation
+				AND d.refobjsubid = c.column_number
+		UNION
+		SELECT t.user_class, t.user_id, n.relation, 0::smallint, n.height + 1
+		FROM node n CROSS JOIN LATERAL phi.on_top(n.class_id, n.object_id) t
+		WHERE n.height < 100)
+	SELECT n.* FROM node n
+	-- What belongs to a view goes with it.
+	WHERE NOT EXISTS (
+		SELECT FROM pg_depend d JOIN pg_rewrite w ON w.ev_class = d.refobjid AND w.rulename = '_RETURN'
+			JOIN node v ON v.class_id = 'pg_rewrite'::regclass AND v.object_id = w.oid
+		WHERE d.classid = n.class_id AND d.objid = n.object_id AND d.refclassid = 'pg_class'::regclass
+			AND d.deptype = 'a');
+END $$;
+REVOKE ALL ON FUNCTION phi.column_dependants(oid[], smallint[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.column_dependants(oid[], smallint[]) IS
+	'Internal: what depends on columns, and what must be dropped before that, with the greater height';
+
+CREATE FUNCTION phi.on_top(class_id oid, object_id oid) RETURNS TABLE (user_class oid, user_id oid)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH dropped (class_id, object_id, part) AS (
+		SELECT on_top.class_id, on_top.object_id, 0 WHERE on_top.class_id = 'pg_proc'::regclass
+		UNION ALL
+		SELECT on_top.class_id, c.oid, 0 FROM pg_class c
+		WHERE on_top.class_id = 'pg_class'::regclass AND c.oid = on_top.object_id AND c.relkind IN ('i', 'I')
+		UNION ALL
+		SELECT o.class_id, o.object_id, 0
+		FROM pg_constraint k, LATERAL (VALUES (on_top.class_id, k.oid), ('pg_class'::regclass, k.conindid)) o (class_id, object_id)
+		WHERE on_top.class_id = 'pg_constraint'::regclass AND k.oid = on_top.object_id AND k.contype IN ('p', 'u', 'x')
+		UNION ALL
+		SELECT o.class_id, o.object_id, 0
+		FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_type y ON y.oid = c.reltype,
+			LATERAL (VALUES ('pg_class'::regclass::oid, c.oid), ('pg_type'::regclass, y.oid), ('pg_type'::regclass, y.typarray))
+				o (class_id, object_id)
+		WHERE on_top.class_id = 'pg_rewrite'::regclass AND w.oid = on_top.object_id AND w.rulename = '_RETURN'
+			AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.view = c.oid)
+		UNION ALL
+		SELECT 'pg_class'::regclass, a.attrelid, a.attnum
+		FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+		WHERE on_top.class_id = 'pg_attrdef'::regclass AND f.oid = on_top.object_id AND a.attgenerated NOT IN ('', 's'))
+	SELECT DISTINCT d.classid, d.objid
+	FROM dropped o JOIN pg_depend d ON d.refclassid = o.class_id AND d.refobjid = o.object_id
+		AND o.part IN (0, d.refobjsubid)
+	WHERE (d.deptype = 'n' OR o.part > 0) AND (d.classid, d.objid) <> (on_top.class_id, on_top.object_id);
+END $$;
+REVOKE ALL ON FUNCTION phi.on_top(oid, oid) FROM PUBLIC;
+COMMENT ON FUNCTION phi.on_top(oid, oid) IS
+	'Internal: what keeps an object from being dropped: of a view, what uses it or its row type; of a key, foreign keys';
 
 CREATE FUNCTION phi.dependant(class_id oid, object_id oid, relation regclass, column_number smallint)
 	RETURNS TABLE (action text, object text, statement text)
@@ -113,9 +176,12 @@ BEGIN
 	WHEN 'pg_class'::regclass THEN
 		RETURN QUERY SELECT 'index', c.oid::regclass::text, format('DROP INDEX %s', c.oid::regclass)
 		FROM pg_class c WHERE c.oid = object_id AND c.relkind IN ('i', 'I') AND NOT c.relispartition
-			AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'));
+			AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))
+		UNION ALL
+		SELECT 'row type of a view is used by a column', c.oid::regclass::text, NULL
+		FROM pg_class c WHERE c.oid = object_id AND c.relkind IN ('r', 'p', 'f', 'c') AND column_number = 0;
 	WHEN 'pg_attrdef'::regclass THEN
-		RETURN QUERY SELECT 'generated column', format('%s.%I', d.adrelid::regclass, a.attname),
+		RETURN QUERY SELECT CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated column' END, format('%s.%I', d.adrelid::regclass, a.attname),
 			phi.ungenerate(d.adrelid, a.attname, a.attgenerated)
 		FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
 			JOIN pg_class c ON c.oid = d.adrelid
@@ -125,8 +191,14 @@ BEGIN
 				WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique constraint' ELSE 'exclusion constraint' END,
 			format('%I of table %s', k.conname, k.conrelid::regclass),
 			format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname)
-		FROM pg_constraint k WHERE k.oid = object_id AND k.contype IN ('c', 'f', 'p', 'u', 'x')
-			AND k.conparentid = 0 AND k.coninhcount = 0;
+		FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+		WHERE k.oid = object_id AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conparentid = 0
+			-- An inherited one of the table itself is its own after NO INHERIT.
+			AND (k.coninhcount = 0 OR k.conrelid = relation AND NOT c.relispartition)
+		UNION ALL
+		SELECT 'domain constraint', format('%I of domain %s', k.conname, k.contypid::regtype),
+			format('ALTER DOMAIN %s DROP CONSTRAINT %I', k.contypid::regtype, k.conname)
+		FROM pg_constraint k WHERE k.oid = object_id AND k.contypid <> 0;
 	WHEN 'pg_trigger'::regclass THEN
 		RETURN QUERY SELECT 'trigger', format('%I on table %s', g.tgname, g.tgrelid::regclass),
 			format('DROP TRIGGER %I ON %s', g.tgname, g.tgrelid::regclass)
@@ -167,11 +239,11 @@ CREATE FUNCTION phi.ungenerate(relation regclass, column_name name, generated "c
 BEGIN
 	-- A virtual column has no values to keep.
 	RETURN format(CASE generated WHEN 's' THEN 'ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION'
-				  ELSE 'ALTER TABLE %s DROP COLUMN %I' END, relation, column_name);
+				  WHEN '' THEN 'ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT' ELSE 'ALTER TABLE %s DROP COLUMN %I' END, relation, column_name);
 END $$;
 REVOKE ALL ON FUNCTION phi.ungenerate(regclass, name, "char") FROM PUBLIC;
 COMMENT ON FUNCTION phi.ungenerate(regclass, name, "char") IS
-	'Internal: the statement after which a column is generated no more';
+	'Internal: the statement after which a column is generated no more, or has no default';
 
 CREATE FUNCTION phi.key_columns(relation regclass) RETURNS name[]
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -186,17 +258,25 @@ REVOKE ALL ON FUNCTION phi.key_columns(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.key_columns(regclass) IS 'Internal: the columns of the primary key, in its order';
 
 CREATE FUNCTION phi.blockers(relation regclass, subject name, labels name, view text)
-	RETURNS TABLE (action text, object text, statement text)
+	RETURNS TABLE (turn bigint, action text, object text, statement text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 BEGIN
+	-- Inheritance ends before inherited constraints go; a column gets another type when nothing uses it any more.
 	RETURN QUERY
-	SELECT b.* FROM (
-		SELECT * FROM phi.table_blockers(relation, subject, labels, phi.key_columns(relation), view)
-		UNION ALL SELECT * FROM phi.column_blockers(relation)) b
-	ORDER BY b.object COLLATE "C", b.action COLLATE "C";
+	WITH found (height, action, object, statement) AS (
+		SELECT CASE WHEN b.action NOT LIKE 'label column is not%' THEN 1000 ELSE 0 END, b.*
+		FROM phi.table_blockers(blockers.relation, subject, labels, phi.key_columns(blockers.relation), blockers.view) b
+		UNION ALL SELECT * FROM phi.column_blockers(blockers.relation)),
+	once AS (
+		SELECT DISTINCT ON (f.object, coalesce(f.statement, f.action)) f.*
+		FROM found f ORDER BY f.object, coalesce(f.statement, f.action), f.height DESC)
+	SELECT row_number() OVER (ORDER BY o.height DESC, o.object COLLATE "C", o.action COLLATE "C"), o.action, o.object, o.statement
+	FROM once o ORDER BY 1;
 END $$;
 REVOKE ALL ON FUNCTION phi.blockers(regclass, name, name, text) FROM PUBLIC;
-COMMENT ON FUNCTION phi.blockers(regclass, name, name, text) IS 'Internal: everything that stands in the way';
+COMMENT ON FUNCTION phi.blockers(regclass, name, name, text) IS
+	'Internal: everything that stands in the way, in the order in which the statements can run';
 
 CREATE FUNCTION phi.require_no_blocker(relation regclass, subject name, labels name, view text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -204,7 +284,7 @@ DECLARE
 	first record;
 BEGIN
 	SELECT b.*, count(*) OVER () AS number INTO first
-	FROM phi.blockers(relation, subject, labels, view) b LIMIT 1;
+	FROM phi.blockers(relation, subject, labels, view) b ORDER BY b.turn LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'cannot encrypt columns of table "%": %: %', relation, first.action, first.object
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -229,35 +309,37 @@ BEGIN
 	PERFORM phi.require_table(protect_plan.relation);
 	PERFORM phi.require_column(protect_plan.relation, n) FROM unnest(ARRAY[subject, labels]) n WHERE n IS NOT NULL;
 	RETURN QUERY
-	WITH steps (place, action, object, blocker, statement) AS (
-		SELECT 0, b.action, b.object, true, b.statement
+	WITH steps (place, turn, action, object, blocker, statement) AS (
+		SELECT 0, b.turn, b.action, b.object, true, b.statement
 		FROM phi.blockers(protect_plan.relation, subject, labels, protect_plan.view) b
 		UNION ALL
-		SELECT 1, 'no primary key: values are bound to their column and subject only', protect_plan.relation::text, false,
+		SELECT 1, 0, 'no primary key: values are bound to their column and subject only', protect_plan.relation::text, false,
 			format('ALTER TABLE %s ADD PRIMARY KEY (...)', protect_plan.relation)
 		WHERE phi.key_columns(protect_plan.relation) = '{}'
 		UNION ALL
-		SELECT 2, 'becomes phi.encrypted_' || phi.sealed_family(a.atttypid) || ' (' || c.kind || ')',
+		SELECT 2, 0, 'becomes phi.encrypted_' || phi.sealed_family(a.atttypid) || ' (' || c.kind || ')',
 			format('%s.%I', protect_plan.relation, a.attname), false, NULL
 		FROM phi.column_policy c JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = c.column_name
 		WHERE c.relation = protect_plan.relation AND c.kind <> 'none' AND phi.sealed_family(a.atttypid) IS NOT NULL
 		UNION ALL
-		SELECT 3, 'gets the sealing trigger', protect_plan.relation::text, false, NULL
+		SELECT 3, 0, 'gets the sealing trigger', protect_plan.relation::text, false, NULL
 		UNION ALL
-		SELECT 4, 'gets row security and change capture', t.t::text, false, NULL
+		SELECT 4, 0, 'gets row security and change capture', t.t::text, false, NULL
 		FROM phi.tree(protect_plan.relation) AS t (t)
 		UNION ALL
-		SELECT 5, 'is created as the redacted view', format('%I.%I', v.schema_name, v.view_name), false, NULL
+		SELECT 5, 0, 'is created as the redacted view', format('%I.%I', v.schema_name, v.view_name), false, NULL
 		FROM phi.view_name(protect_plan.relation, protect_plan.view) v
 		UNION ALL
-		SELECT 6, 'is not classified: the view will show NULL', format('%s.%I', protect_plan.relation, a.attname), false,
+		SELECT 6, 0, 'is not classified: the view will show NULL', format('%s.%I', protect_plan.relation, a.attname), false,
 			format('SELECT phi.classify(%L, %L, ''none'')', protect_plan.relation, a.attname)
 		FROM pg_attribute a
 		WHERE a.attrelid = protect_plan.relation AND a.attnum > 0 AND NOT a.attisdropped
 			AND a.attname <> ALL (phi.key_columns(protect_plan.relation) || subject || coalesce(labels, subject))
 			AND NOT EXISTS (SELECT FROM phi.column_policy c
 							WHERE c.relation = protect_plan.relation AND c.column_name = a.attname))
-	SELECT row_number() OVER (ORDER BY s.place, s.object COLLATE "C", s.action COLLATE "C"), s.action, s.object, s.blocker, s.statement FROM steps s ORDER BY 1;
+	SELECT row_number() OVER (ORDER BY s.place, s.turn, s.object COLLATE "C", s.action COLLATE "C"),
+		s.action, s.object, s.blocker, s.statement
+	FROM steps s ORDER BY 1;
 END $$;
 REVOKE ALL ON FUNCTION phi.protect_plan(regclass, name, text, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.protect_plan(regclass, name, text, name) IS
