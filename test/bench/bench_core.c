@@ -27,7 +27,7 @@
 #define OVERHEAD PHI_ENVELOPE_SEARCHABLE
 #define AAD_SIZE 89 /* of a searchable envelope: label, header, two uuids */
 
-static const uint8_t fixed[64] = "benchmark key, nonce, uuid and plaintext: nothing secret in here";
+static const uint8_t fixed[64] = "benchmark key, nonce, uuid and plaintext: nothing secret in her";
 
 typedef struct peer_state
 {

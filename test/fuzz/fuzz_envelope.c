@@ -16,7 +16,7 @@
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const uint8_t fixed[PHI_KEY_SIZE] = "a fixed key of the fuzz harness.";
+static const uint8_t fixed[PHI_KEY_SIZE] = "a fixed key of the fuzz harness";
 
 /* A broken promise ends the run. */
 static void

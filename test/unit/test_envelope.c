@@ -12,10 +12,10 @@
 
 #define BYTES_MAX 1024
 
-static const uint8_t key_bytes[PHI_KEY_SIZE] = "a key of the unit tests: 32 byte";
-static const uint8_t dek_uuid[PHI_UUID_SIZE] = "dek uuid 16 byte";
-static const uint8_t column_uuid[PHI_UUID_SIZE] = "column uuid 16 b";
-static const uint8_t nonce[PHI_XAES_NONCE_SIZE] = "nonce, nonce, nonce, noc";
+static const uint8_t key_bytes[PHI_KEY_SIZE] = "a key of the unit tests: 32 byt";
+static const uint8_t dek_uuid[PHI_UUID_SIZE] = "dek uuid 16 byt";
+static const uint8_t column_uuid[PHI_UUID_SIZE] = "column uuid 16 ";
+static const uint8_t nonce[PHI_XAES_NONCE_SIZE] = "nonce, nonce, nonce, no";
 
 /* The three layouts. */
 static const struct

@@ -9,6 +9,9 @@
  * behind, and the same operation right after it, without a fault, is right.
  *-------------------------------------------------------------------------
  */
+#define _XOPEN_SOURCE 700 /* sigaltstack */
+#define _DEFAULT_SOURCE 1
+
 #include "check.h"
 #include "faults.h"
 #include "core/envelope.h"
@@ -35,10 +38,10 @@
 #define CHILD_SECONDS 1
 
 static const phi_header header = {true, true, 7, 3, 0, 11, 13, {1, 2, 3}};
-static const uint8_t nonce[PHI_XAES_NONCE_SIZE] = "a nonce of twenty-four..";
-static uint8_t key[PHI_KEY_SIZE] = "a key of thirty-two bytes, plain";
+static const uint8_t nonce[PHI_XAES_NONCE_SIZE] = "a nonce of twenty-four.";
+static uint8_t key[PHI_KEY_SIZE] = "a key of thirty-two bytes, plai";
 static const uint8_t long_key[100] = "a key longer than a block of SHA-256";
-static const uint8_t uuid[PHI_UUID_SIZE] = "uuid of a column";
+static const uint8_t uuid[PHI_UUID_SIZE] = "uuid of a colum";
 static const phi_bytes text = {(const uint8_t *) TEXT, TEXT_SIZE};
 static const phi_bytes aad = {(const uint8_t *) "some AAD", 8};
 
@@ -367,10 +370,16 @@ died(int number)
 static int
 first_use(unsigned at, bool lasting)
 {
+	static char space[1 << 16];
+	const stack_t alternate = {.ss_sp = space, .ss_size = sizeof(space)};
+	const struct sigaction action = {.sa_handler = died, .sa_flags = SA_ONSTACK};
 	phi_status status;
 
-	(void) signal(SIGSEGV, died);
-	(void) signal(SIGALRM, died); /* libcrypto 3.5 waits for ever instead */
+	/* libcrypto may crash, also for lack of stack, abort, or wait for ever. */
+	(void) sigaltstack(&alternate, NULL);
+	(void) sigaction(SIGSEGV, &action, NULL);
+	(void) sigaction(SIGABRT, &action, NULL);
+	(void) sigaction(SIGALRM, &action, NULL);
 	(void) alarm(CHILD_SECONDS);
 	fault.name = SYM_allocation;
 	fault.lasting = lasting;
