@@ -46,12 +46,6 @@ InnerTypeOid(InnerType inner)
 	return Inners[inner].oid;
 }
 
-const char *
-EncryptedTypeName(InnerType inner)
-{
-	return Inners[inner].encrypted_name;
-}
-
 /* The position of type among our types, or INNER_COUNT. */
 static InnerType
 FindEncrypted(Oid type)

@@ -20,7 +20,6 @@ typedef enum InnerType
 } InnerType;
 
 extern Oid InnerTypeOid(InnerType inner);
-extern const char *EncryptedTypeName(InnerType inner);
 
 /* The inner type of one of our types, or of a plain type; raises for any other. */
 extern InnerType InnerOfEncrypted(Oid type);

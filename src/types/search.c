@@ -20,7 +20,6 @@
 #include "core/normal.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
-#include "mb/pg_wchar.h"
 #include "types/sealing.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -196,6 +195,22 @@ SearchKey(const ProtectedColumn *column, phi_bytes plain)
 	return key;
 }
 
+struct varlena *
+SearchKeyOfText(const ProtectedColumn *column, Datum plain)
+{
+	bool owned;
+
+	return SearchKey(column, InnerToBytes(INNER_TEXT, plain, &owned));
+}
+
+const ProtectedColumn *
+SearchableBySession(uint16 column_id)
+{
+	const ProtectedColumn *column = RegistryColumn(column_id);
+
+	return column && column->searchable && SessionForm(column->kind) == PHI_FORM_FULL ? column : NULL;
+}
+
 /* ---- comparison ---- */
 
 /* Raise: there is nothing to compare by. */
@@ -213,14 +228,14 @@ static bool
 TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id,
 		   uint8 tag[PHI_SEARCH_TAG_SIZE])
 {
-	const ProtectedColumn *column = RegistryColumn(column_id);
+	const ProtectedColumn *column = SearchableBySession(column_id);
 	struct varlena *stored = PG_DETOAST_DATUM_PACKED(literal);
 	const uint8 *nonce = (const uint8 *) VARDATA_ANY(stored) + 5;
 	TaggedLiteral *slot;
 	uint8 *plain;
 	Size size;
 
-	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+	if (!column)
 		return false;
 	for (int i = 0; i < LITERALS; i++)
 	{
@@ -318,24 +333,20 @@ phi_search_ne(PG_FUNCTION_ARGS)
  * by comparisons of sealed values, which an index serves.
  */
 static int
-CompareWithText(Datum sealed, text *plain)
+CompareWithText(Datum sealed, Datum plain)
 {
 	phi_header header;
 	const ProtectedColumn *column;
 	uint8 tag[PHI_SEARCH_TAG_SIZE];
-	char *utf8;
-	Size size = VARSIZE_ANY_EXHDR(plain);
+	bool owned;
 
 	ReadHeader(sealed, &header);
 	if (!header.searchable)
 		RaiseNotSearchable();
-	column = RegistryColumn(header.column_id);
-	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+	column = SearchableBySession(header.column_id);
+	if (!column)
 		return -1;
-	utf8 = pg_server_to_any(VARDATA_ANY(plain), (int) size, PG_UTF8);
-	if (utf8 != VARDATA_ANY(plain))
-		size = strlen(utf8);
-	SearchTag(column, phi_bytes_of(utf8, size), tag);
+	SearchTag(column, InnerToBytes(INNER_TEXT, plain, &owned), tag);
 	return memcmp(tag, header.search_tag, PHI_SEARCH_TAG_SIZE) != 0;
 }
 
@@ -345,25 +356,25 @@ CompareWithText(Datum sealed, text *plain)
 Datum
 phi_search_eq_text(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_TEXT_PP(1)) == 0);
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)) == 0);
 }
 
 Datum
 phi_search_ne_text(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_TEXT_PP(1)) == 1);
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)) == 1);
 }
 
 Datum
 phi_text_eq_search(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_TEXT_PP(0)) == 0);
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_DATUM(0)) == 0);
 }
 
 Datum
 phi_text_ne_search(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_TEXT_PP(0)) == 1);
+	PG_RETURN_BOOL(CompareWithText(PG_GETARG_DATUM(1), PG_GETARG_DATUM(0)) == 1);
 }
 
 /*
@@ -397,17 +408,11 @@ phi_search_hash(PG_FUNCTION_ARGS)
 Datum
 phi_search_value(PG_FUNCTION_ARGS)
 {
-	text *plain = PG_GETARG_TEXT_PP(0);
-	const ProtectedColumn *column = RegistryColumn((uint16) PG_GETARG_INT32(1));
-	char *utf8;
-	Size size = VARSIZE_ANY_EXHDR(plain);
+	const ProtectedColumn *column = SearchableBySession((uint16) PG_GETARG_INT32(1));
 
-	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+	if (!column)
 		PG_RETURN_NULL();
-	utf8 = pg_server_to_any(VARDATA_ANY(plain), (int) size, PG_UTF8);
-	if (utf8 != VARDATA_ANY(plain))
-		size = strlen(utf8);
-	PG_RETURN_POINTER(SearchKey(column, phi_bytes_of(utf8, size)));
+	PG_RETURN_POINTER(SearchKeyOfText(column, PG_GETARG_DATUM(0)));
 }
 
 /*

@@ -9,10 +9,8 @@
 #include "types/search.h"
 
 #include "catalog/pg_type.h"
-#include "consent/consent.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "mb/pg_wchar.h"
 #include "types/sealing.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -25,13 +23,7 @@ PG_FUNCTION_INFO_V1(phi_search_sealed_values);
 static Datum
 KeyOfText(const ProtectedColumn *column, Datum value)
 {
-	text *plain = DatumGetTextPP(value);
-	Size size = VARSIZE_ANY_EXHDR(plain);
-	char *utf8 = pg_server_to_any(VARDATA_ANY(plain), (int) size, PG_UTF8);
-
-	if (utf8 != VARDATA_ANY(plain))
-		size = strlen(utf8);
-	return PointerGetDatum(SearchKey(column, phi_bytes_of(utf8, size)));
+	return PointerGetDatum(SearchKeyOfText(column, value));
 }
 
 /* The search key of one sealed literal; a stored value is its own. */
@@ -58,14 +50,14 @@ static Datum
 TagElements(FunctionCallInfo fcinfo, Oid element,
 			Datum (*key_of)(const ProtectedColumn *, Datum))
 {
-	const ProtectedColumn *column = RegistryColumn((uint16) PG_GETARG_INT32(1));
+	const ProtectedColumn *column = SearchableBySession((uint16) PG_GETARG_INT32(1));
 	Oid sealed = PhiType("encrypted_text");
 	Datum *values;
 	bool *nulls;
 	int count;
 	int bounds[1] = {1};
 
-	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+	if (!column)
 		PG_RETURN_NULL();
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), element, -1, false, TYPALIGN_INT, &values, &nulls,
 					  &count);
@@ -104,9 +96,9 @@ phi_search_sealed_values(PG_FUNCTION_ARGS)
 Datum
 phi_search_sealed_value(PG_FUNCTION_ARGS)
 {
-	const ProtectedColumn *column = RegistryColumn((uint16) PG_GETARG_INT32(1));
+	const ProtectedColumn *column = SearchableBySession((uint16) PG_GETARG_INT32(1));
 
-	if (!column || !column->searchable || SessionForm(column->kind) != PHI_FORM_FULL)
+	if (!column)
 		PG_RETURN_NULL();
 	return KeyOfSealed(column, PG_GETARG_DATUM(0));
 }
