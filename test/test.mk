@@ -11,7 +11,7 @@ check:
 	@bash test/lib/check.sh
 
 check-lint:
-	@status=0; for lint in layers sql words; do bash test/lint/$$lint.sh || status=1; done; exit $$status
+	@status=0; for lint in layers sql words docs; do bash test/lint/$$lint.sh || status=1; done; exit $$status
 
 $(CHECK_SERVER):
 	@bash test/lib/check.sh $(@:check-%=%)
