@@ -15,6 +15,7 @@
 #include "check.h"
 #include "faults.h"
 #include "core/envelope.h"
+#include "core/ff1.h"
 #include "core/mac.h"
 #include "core/merkle.h"
 
@@ -105,6 +106,14 @@ CALL(run_inconsistent,
 							consistency_size))
 CALL(run_from_empty, phi_consistency_verify(0, empty_root, LEAVES, root, NULL, 0))
 
+/* In place: the digits are in the output beforehand. */
+static phi_status
+run_ff1(void)
+{
+	memset(out.bytes, 7, 10);
+	return phi_ff1_encrypt(phi_bytes_of(key, PHI_KEY_SIZE), aad, 10, out.bytes, 10);
+}
+
 /* In place: the text is in the output beforehand. */
 static phi_status
 run_seal_in_place(void)
@@ -142,6 +151,7 @@ static const operation operations[] = {
 	{"envelope seal", run_envelope_seal, PHI_OK, PHI_HEADER_MAX + PHI_NONCE_TAIL_SIZE,
 	 TEXT_SIZE + PHI_ENVELOPE_SEARCHABLE},
 	{"envelope open", run_envelope_open, PHI_OK, 0, TEXT_SIZE},
+	{"ff1", run_ff1, PHI_OK, 0, 0},
 	{"sha256", run_sha256, PHI_OK, 0, 0},
 	{"hmac", run_hmac, PHI_OK, 0, 0},
 	{"hkdf", run_hkdf, PHI_OK, 0, 80},
