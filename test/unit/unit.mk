@@ -1,7 +1,7 @@
 # Unit tests, fuzz harnesses and the benchmark of src/core: no server, no PGXS.
 # Paths are relative to the project root.  Works alone, too:
 #
-#     make -f test/unit/unit.mk check-unit check-fuzz bench-core [CC=clang]
+#     make -f test/unit/unit.mk check-unit check-fuzz bench-core bench-scrub [CC=clang]
 #
 # PHI_SHARED names the folder of the shared data; tests that miss it are skipped.
 
@@ -20,7 +20,7 @@ UNIT_FLAGS = -std=c11 -O1 -g $(UNIT_SANITIZE) -Wall -Wextra -Werror -Isrc -Itest
 UNIT_CORE_OBJECTS = $(UNIT_CORE:src/core/%.c=$(UNIT_OUT)/core/%.o)
 UNIT_PROGRAMS = $(UNIT_TESTS:test/unit/%.c=$(UNIT_OUT)/%)
 
-.PHONY: check-unit bench-core
+.PHONY: check-unit bench-core bench-scrub
 
 # Every program runs, whatever the others say; the status is that of them all.
 check-unit: $(UNIT_PROGRAMS)
@@ -58,6 +58,13 @@ build/bench/bench_core: test/bench/bench_core.c $(UNIT_CORE) $(UNIT_HEADERS)
 
 bench-core: build/bench/bench_core
 	@build/bench/bench_core
+
+build/bench/scrub_recall: test/bench/scrub_recall.c test/unit/json.c $(UNIT_CORE) $(UNIT_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -Isrc -Itest/unit $< test/unit/json.c $(UNIT_CORE) -lcrypto -o $@
+
+bench-scrub: build/bench/scrub_recall
+	@PHI_SHARED='$(PHI_SHARED)' build/bench/scrub_recall
 
 .SECONDARY: $(UNIT_CORE_OBJECTS) $(UNIT_TESTS:test/unit/%.c=$(UNIT_OUT)/%.o)
 

@@ -1,0 +1,373 @@
+/*-------------------------------------------------------------------------
+ * scrub_place.c
+ *		Dates in words, addresses, and the names that titles announce.
+ *-------------------------------------------------------------------------
+ */
+#include "scrub_match.h"
+
+#include <string.h>
+
+#define NAME_WORDS	 4
+#define STREET_WORDS 5
+
+static const char *const months[] = {"january",	  "february", "march",	  "april",	  "may",	  "june",
+									 "july",	  "august",	  "september", "october", "november", "december",
+									 "jan",		  "feb",	  "mar",	   "apr",	  "jun",	  "jul",
+									 "aug",		  "sep",	  "sept",	   "oct",	  "nov",	  "dec",
+									 NULL};
+
+static const char *const titles[] = {"mr",	"mrs", "ms",   "miss", "mx",  "dr",		 "prof",	  "professor",
+									 "rev", "fr",  "sir",  "lady", "mme", "herr",	 "frau",	  "nurse",
+									 "doctor", NULL};
+
+/* What stands behind a name: "Jane Roe, MD". */
+static const char *const credentials[] = {"md", "do", "rn", "np", "pa", "phd", "lpn", "dds", "pharmd", "esq", NULL};
+
+static const char *const streets[] = {
+	"st",	  "street", "ave",	 "avenue", "rd",	 "road",	"blvd",		"boulevard", "ln",	   "lane",
+	"dr",	  "drive",	"ct",	 "court",  "pl",	 "place",	"way",		"ter",		 "terrace", "pkwy",
+	"parkway", "hwy",	"highway", "sq",   "square", "cir",		"circle",	"trail",	 "trl",	   "loop",
+	"alley",  "plaza",	"row",	 "crescent", "close", "gardens", "route",	NULL};
+
+static const char *const units[] = {"apt", "apartment", "suite", "ste", "unit", "room", "rm", "floor", "fl", NULL};
+
+static const char *const states =
+	" AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND"
+	" OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY PR GU VI AS MP AA AE AP ";
+
+/* Words with a capital that begin a sentence or a heading, no name. */
+static const char *const plain[] = {"the", "this", "she", "he", "it", "they", "we", "on", "in", "at", "was", "is",
+									"has", "had", "and", "or", "not", "no", "will", "said", "please", "who", "what", NULL};
+
+size_t
+scrub_month(phi_bytes text, size_t at)
+{
+	size_t end = at;
+
+	if (!scrub_capital(scrub_at(text, at)))
+		return 0;
+	while (scrub_letter(scrub_at(text, end)) && end - at < 10)
+		end++;
+	if (scrub_letter(scrub_at(text, end)) || !scrub_listed(text, at, end, months))
+		return 0;
+	return scrub_at(text, end) == '.' ? end + 1 : end;
+}
+
+/* How many digits stand at a position, up to limit and one more. */
+static size_t
+digits_at(phi_bytes text, size_t at, size_t limit)
+{
+	size_t end = at;
+
+	while (end - at <= limit && scrub_digit(scrub_at(text, end)))
+		end++;
+	return end - at;
+}
+
+/* A month with a day, a year, or both. */
+static size_t
+match_month(phi_bytes text, size_t at)
+{
+	static const char *const ordinals[] = {"st", "nd", "rd", "th", NULL};
+	size_t month = scrub_month(text, at);
+	size_t from, end, size;
+
+	if (month == 0)
+		return 0;
+	from = scrub_skip(text, month, 2);
+	while (from - month < 3 && memchr(",-", scrub_at(text, from), 2) != NULL)
+		from = scrub_skip(text, from + 1, 1);
+	size = digits_at(text, from, 4);
+	if (from == month || size == 0 || size == 3 || size > 4)
+		return 0;
+	end = from + size;
+	if (size == 4)
+		return scrub_word(scrub_at(text, end)) ? 0 : end;
+	if (scrub_letter(scrub_at(text, end)))
+	{
+		size_t word = scrub_word_end(text, end);
+
+		if (!scrub_listed(text, end, word, ordinals))
+			return 0;
+		end = word;
+	}
+	from = end;
+	while (from - end < 3 && memchr(" ,-", scrub_at(text, from), 3) != NULL && from < text.size)
+		from++;
+	return from > end && digits_at(text, from, 4) == 4 ? from + 4 : end;
+}
+
+/*
+ * The end of up to limit words with a capital, initials among them; *count of
+ * them, at is the first one's start.
+ */
+static size_t
+capital_words(phi_bytes text, size_t at, unsigned limit, unsigned *count)
+{
+	size_t end = at;
+
+	*count = 0;
+	while (*count < limit && scrub_capital(scrub_at(text, at)))
+	{
+		size_t word = scrub_word_end(text, at);
+
+		while (memchr("'-", scrub_at(text, word), 2) != NULL && word < text.size &&
+			   word - at <= 60 && scrub_capital(scrub_at(text, word + 1)))
+			word = scrub_word_end(text, word + 1);
+		if (word - at > 60 || scrub_listed(text, at, word, plain))
+			break;
+		(*count)++;
+		end = word;
+		if (word - at == 1 && scrub_at(text, word) == '.')
+			word++;
+		at = word;
+		if (scrub_at(text, at) != ' ')
+			break;
+		at++;
+	}
+	return end;
+}
+
+/* Skip what stands between a word that announces a name and the name. */
+static size_t
+skip_to_name(phi_bytes text, size_t at)
+{
+	if (scrub_at(text, at) == '.' || scrub_at(text, at) == ':')
+		at++;
+	return scrub_skip(text, at, 4);
+}
+
+/* "Dr. Jane Roe", "Name: Jane Roe", "my name is Jane": the name alone. */
+static size_t
+match_announced(phi_bytes text, size_t at, size_t *start)
+{
+	static const char *const heads[] = {"name", "patient", "pt", "physician", "provider", "attending", "spouse",
+										"mother", "father", "daughter", "son", "wife", "husband", "named", "contact", "from", "by", NULL};
+	static const char *const named[] = {"name", "named", NULL};
+	static const char *const verb[] = {"is", NULL};
+	size_t end = scrub_word_end(text, at);
+	unsigned count;
+	bool titled, head;
+
+	if (end - at > 10)
+		return 0;
+	titled = scrub_capital(scrub_at(text, at)) && scrub_listed(text, at, end, titles);
+	head = !titled && scrub_listed(text, at, end, heads);
+	if (!titled && !head)
+		return 0;
+	*start = skip_to_name(text, end);
+	if (head && scrub_listed(text, at, end, named))
+	{
+		size_t word = scrub_word_end(text, *start);
+
+		if (scrub_listed(text, *start, word, verb))
+			*start = skip_to_name(text, word);
+		else if (scrub_at(text, end) != ':' && at + 5 != end)
+			return 0;
+	}
+	else if (head && scrub_at(text, end) != ':')
+		return 0;
+	end = capital_words(text, *start, NAME_WORDS, &count);
+	return count > 0 ? end : 0;
+}
+
+/* "Jane Roe, MD". */
+static size_t
+match_credentialed(phi_bytes text, size_t at)
+{
+	unsigned count;
+	size_t end = capital_words(text, at, NAME_WORDS, &count);
+	size_t from = end;
+
+	if (count < 2 || scrub_at(text, from) != ',')
+		return 0;
+	from = scrub_skip(text, from + 1, 2);
+	return scrub_listed(text, from, scrub_word_end(text, from), credentials) &&
+				   scrub_upper(scrub_at(text, from))
+			   ? end
+			   : 0;
+}
+
+/* "Apt. 12b", "#3": the end of a part of a building. */
+static size_t
+match_unit(phi_bytes text, size_t at)
+{
+	size_t end = scrub_word_end(text, at);
+
+	if (scrub_at(text, at) == '#')
+		end = at + 1;
+	else if (!scrub_capital(scrub_at(text, at)) || !scrub_listed(text, at, end, units))
+		return 0;
+	if (scrub_at(text, end) == '.')
+		end++;
+	end = scrub_skip(text, end, 2);
+	if (scrub_at(text, end) == '#')
+		end++;
+	at = end;
+	end = scrub_word_end(text, at);
+	for (size_t i = at; i < end && end - at <= 8; i++)
+		if (scrub_digit(text.data[i]))
+			return end;
+	return 0;
+}
+
+/* Is there a state's abbreviation at a position? */
+static bool
+is_state(phi_bytes text, size_t at)
+{
+	char word[5] = {' ', 0, 0, ' ', 0};
+
+	if (!scrub_upper(scrub_at(text, at)) || !scrub_upper(scrub_at(text, at + 1)) ||
+		scrub_word(scrub_at(text, at + 2)))
+		return false;
+	word[1] = (char) text.data[at];
+	word[2] = (char) text.data[at + 1];
+	return strstr(states, word) != NULL;
+}
+
+/* The end of a ZIP code at a position, 0 when there is none. */
+static size_t
+match_zip(phi_bytes text, size_t at)
+{
+	size_t end = at + 5;
+
+	if (digits_at(text, at, 5) != 5)
+		return 0;
+	if (scrub_at(text, end) == '-' && digits_at(text, end + 1, 4) == 4)
+		end += 5;
+	return scrub_word(scrub_at(text, end)) ? 0 : end;
+}
+
+/* Skip commas and white space, a few. */
+static size_t
+skip_commas(phi_bytes text, size_t at)
+{
+	size_t limit = at + 8;
+
+	while (at < limit && (scrub_space(scrub_at(text, at)) || scrub_at(text, at) == ','))
+		at++;
+	return at;
+}
+
+/* What goes on behind a street: a unit, the city with its state and ZIP code. */
+static size_t
+match_city(phi_bytes text, size_t at)
+{
+	unsigned count;
+	size_t from = skip_commas(text, at);
+	size_t end = match_unit(text, from);
+	size_t zip;
+
+	if (end != 0)
+	{
+		at = end;
+		from = skip_commas(text, at);
+	}
+	end = capital_words(text, from, 3, &count);
+	if (count == 0)
+		return at;
+	from = skip_commas(text, end);
+	if (!is_state(text, from))
+	{
+		if (count < 2 || !is_state(text, end - 2))
+			return at;
+		from = end - 2;
+	}
+	zip = match_zip(text, scrub_skip(text, from + 2, 4));
+	return zip != 0 ? zip : from + 2;
+}
+
+/* "6750 North Main Street", "12 Oak St, Apt 4, Springfield, IL 62701". */
+static size_t
+match_street(phi_bytes text, size_t at)
+{
+	size_t end = at + digits_at(text, at, 6);
+
+	if (end - at == 0 || end - at > 6)
+		return 0;
+	if (scrub_letter(scrub_at(text, end)))
+		end++;
+	for (int i = 0; i < STREET_WORDS; i++)
+	{
+		size_t word;
+
+		if (scrub_at(text, end) == '.')
+			end++;
+		if (scrub_at(text, end) != ' ')
+			return 0;
+		word = end + 1;
+		end = scrub_word_end(text, word);
+		if (end == word || end - word > 40 || (!scrub_capital(text.data[word]) && !scrub_digit(text.data[word])))
+			return 0;
+		if (i > 0 && scrub_listed(text, word, end, streets))
+			return match_city(text, scrub_at(text, end) == '.' ? end + 1 : end);
+		if (i > 0 && match_unit(text, word) != 0)
+			return match_city(text, word - 1);
+	}
+	return 0;
+}
+
+/* "PO Box 12", "P.O. Box 12". */
+static size_t
+match_box(phi_bytes text, size_t at)
+{
+	static const char *const box[] = {"box", NULL};
+	size_t end = at + 1;
+
+	if (scrub_lower(scrub_at(text, at)) != 'p')
+		return 0;
+	end += scrub_at(text, end) == '.';
+	if (scrub_lower(scrub_at(text, end)) != 'o')
+		return 0;
+	end++;
+	end += scrub_at(text, end) == '.';
+	at = scrub_skip(text, end, 2);
+	end = scrub_word_end(text, at);
+	if (!scrub_listed(text, at, end, box))
+		return 0;
+	at = scrub_skip(text, end, 2);
+	end = scrub_word_end(text, at);
+	return end > at && scrub_digit(text.data[at]) ? match_city(text, end) : 0;
+}
+
+size_t
+scrub_place(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start)
+{
+	uint8_t c = scrub_at(text, at);
+	size_t end;
+
+	*tag = PHI_SCRUB_ADDRESS;
+	if (scrub_digit(c))
+		return match_street(text, at);
+	if (!scrub_letter(c))
+		return 0;
+	end = match_box(text, at);
+	if (end == 0)
+		end = match_unit(text, at);
+	if (end != 0)
+		return end;
+	*tag = PHI_SCRUB_ZIP;
+	if (is_state(text, at))
+	{
+		size_t zip = scrub_skip(text, at + 2, 4);
+
+		end = match_zip(text, zip);
+		if (end != 0)
+		{
+			*start = zip;
+			return end;
+		}
+	}
+	*tag = PHI_SCRUB_DATE;
+	end = match_month(text, at);
+	if (end != 0)
+		return end;
+	*tag = PHI_SCRUB_NAME;
+	end = match_announced(text, at, start);
+	if (end == 0)
+	{
+		*start = at;
+		end = match_credentialed(text, at);
+	}
+	return end;
+}

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ * test_scrub.c
+ *		Texts and what is left of them, and the time that takes.
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "check.h"
+#include "core/scrub.h"
+
+#define SPACE 2048
+
+static const struct
+{
+	const char *in;
+	const char *out;
+} rows[] = {
+	/* numbers with a form of their own */
+	{"SSN 123-45-6789.", "SSN [SSN]."},
+	{"ssn 123456789", "ssn [SSN]"},
+	{"call (617) 555-0100 x12, or +44 20 7946 0000", "call [PHONE], or [PHONE]"},
+	{"617.555.0100; 555-0100", "[PHONE]; [PHONE]"},
+	{"card 4111 1111 1111 1111", "card [ACCOUNT]"},
+	{"4111111111111111", "[ACCOUNT]"},
+	{"4111111111111112", "[ID]"},
+	{"NPI 1234567893", "NPI [LICENSE]"},
+	{"seen by 1234567893", "seen by [LICENSE]"},
+	{"GB82 WEST 1234 5698 7654 32", "[ACCOUNT]"},
+	{"VIN 1HGCM82633A004352 of", "VIN [VEHICLE] of"},
+	{"1HGCM82633A004352 1HGCM82633A004353", "[VEHICLE] [ID]"},
+	{"MBI 1EG4-TE5-MK73", "MBI [PLAN]"},
+	{"AB1234563", "[LICENSE]"},
+	{"MRN: 00123-4 and mrn A12B", "MRN: [MRN] and mrn [MRN]"},
+	{"(serial SN-44719)", "(serial [DEVICE])"},
+	{"a@b.org, https://x.org/a?b=c. www.x.org", "[EMAIL], [URL]. [URL]"},
+	{"10.0.0.1 fe80::1 2001:db8:0:0:0:0:0:1", "[IP] [IP] [IP]"},
+	/* dates; a year alone stays */
+	{"2019-02-03 10:11, 3/14/19, 14.03.2019, 03/2019", "[DATE], [DATE], [DATE], [DATE]"},
+	{"on 3/14, of 3/14", "on [DATE], of 3/14"},
+	{"March 5, 2020; Mar. 5th; 5th of March 2020; March 2020; in 2020", "[DATE]; [DATE]; [DATE]; [DATE]; in 2020"},
+	{"May I? she may 5", "May I? she may 5"},
+	{"2019-13-45", "[PHONE]"}, /* no date, but eight digits */
+	/* ages */
+	{"93-year-old, aged 101, 89 years, age 90", "90+-year-old, aged 90+, 89 years, age 90+"},
+	/* places */
+	{"lives at 12 North Oak St, Apt 4, Springfield, IL 62701-1234.", "lives at [ADDRESS]."},
+	{"25615 Tawastintie 72 Apt. 004, Knivsta", "[ADDRESS], Knivsta"},
+	{"P.O. Box 12, Salem, MA 01970", "[ADDRESS]"},
+	{"Suite 501 and zip 02139, 02139-0001, MA 02139", "[ADDRESS] and zip [ZIP], [ZIP], MA [ZIP]"},
+	/* names behind a title or before a degree */
+	{"Dr. Jane Q. Roe and Mrs O'Neil-Smith came", "Dr. [NAME] and Mrs [NAME] came"},
+	{"my name is Szabina J Gelencs\xc3\xa9r", "my name is [NAME]"},
+	{"Patient: Jane Roe, 40", "Patient: [NAME], 40"},
+	{"Jane Roe, MD", "[NAME], MD"},
+	{"Dr. said no", "Dr. said no"},
+	/* clinical text that stays */
+	{"BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5.", 
+	 "BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5."},
+	{"ICD F32.1 and E11.9, 500 mg twice a day for 10 days, WBC 11000", 
+	 "ICD F32.1 and E11.9, 500 mg twice a day for 10 days, WBC 11000"},
+	{"", ""},
+};
+
+static bool
+scrubs_to(const char *in, const char *expected, const phi_scrub_known *known, size_t count)
+{
+	uint8_t space[SPACE];
+	phi_buffer out = {space, 0, 8 * strlen(in) + 16};
+	bool right = phi_scrub_text(phi_bytes_of(in, strlen(in)), known, count, &out) == PHI_OK &&
+				 out.size == strlen(expected) && memcmp(space, expected, out.size) == 0;
+
+	if (!right)
+		printf("# \"%s\" became \"%.*s\"\n", in, (int) out.size, (const char *) space);
+	return right;
+}
+
+static void
+test_forms(void)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CHECK(scrubs_to(rows[i].in, rows[i].out, NULL, 0));
+}
+
+static phi_scrub_known
+known(const char *value, phi_scrub_tag tag)
+{
+	phi_scrub_known result = {phi_bytes_of(value, strlen(value)), tag};
+
+	return result;
+}
+
+static void
+test_known(void)
+{
+	phi_scrub_known values[] = {known("Will", PHI_SCRUB_NAME), known("Roe", PHI_SCRUB_NAME),
+								known("Will Roe", PHI_SCRUB_NAME), known("Elm Street", PHI_SCRUB_ADDRESS),
+								known("4711", PHI_SCRUB_MRN), known("12-34", PHI_SCRUB_ACCOUNT),
+								known("x", PHI_SCRUB_NAME), known("", PHI_SCRUB_NAME), known("99", PHI_SCRUB_ID)};
+	size_t count = sizeof(values) / sizeof(values[0]);
+
+	CHECK(scrubs_to("Will will see ROE's aunt; Roentgen of will", "[NAME] will see [NAME]'s aunt; Roentgen of will", values, count));
+	CHECK(scrubs_to("Will\n  Roe on elm  street", "[NAME] on [ADDRESS]", values, count));
+	CHECK(scrubs_to("no 47-11 or 47110, 1234, 99, x", "no [MRN] or 47110, [ACCOUNT], 99, x", values, count));
+}
+
+/* Half a megabyte of what makes a recognizer look far, under a second for each. */
+static void
+test_time(void)
+{
+	static const char *const bad[] = {"A", "A-", "1", "1 ", "1-", "A ", "a.", "a@", "www.", "::", "Apt ", "AAAA ", "(", "+1(", "Jan ", "1 Oak "};
+	size_t size = 512 * 1024;
+	uint8_t *text = malloc(size);
+	phi_span span;
+
+	for (size_t i = 0; text != NULL && i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		phi_scrub_known value = known("A", PHI_SCRUB_NAME);
+		phi_scrubber scrubber = phi_scrub_begin(phi_bytes_of(text, size), &value, 1);
+		clock_t begun = clock();
+
+		for (size_t at = 0; at < size; at++)
+			text[at] = (uint8_t) bad[i][at % strlen(bad[i])];
+		while (phi_scrub_next(&scrubber, &span))
+			;
+		if (clock() - begun > 2 * CLOCKS_PER_SEC)
+			check_fail(__FILE__, __LINE__, "\"%s\" many times took %.1f s", bad[i],
+					   (double) (clock() - begun) / CLOCKS_PER_SEC);
+	}
+	CHECK(text != NULL);
+	free(text);
+}
+
+int
+main(void)
+{
+	CHECK_CASE("by their form");
+	test_forms();
+	CHECK_CASE("by what is known");
+	test_known();
+	CHECK_CASE("in linear time");
+	test_time();
+	return check_done();
+}
