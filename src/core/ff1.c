@@ -14,11 +14,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#define BLOCK	   16
-#define ROUNDS	   10
-#define HALF_BITS  120
-#define Q_MAX	   (PHI_FF1_TWEAK_MAX + 2 * BLOCK)
-#define S_MAX	   (2 * BLOCK)
+#define BLOCK     16
+#define ROUNDS    10
+#define HALF_BITS 120
+#define Q_MAX     (PHI_FF1_TWEAK_MAX + 2 * BLOCK)
+#define S_MAX     (2 * BLOCK)
 
 __extension__ typedef unsigned __int128 number;
 
@@ -26,11 +26,11 @@ typedef struct ff1
 {
 	EVP_CIPHER_CTX *aes; /* of single blocks */
 	unsigned radix;
-	size_t u, v;		/* numerals of the halves */
-	number modulus[2];	/* radix^u, radix^v */
-	number a, b;		/* A, B as numbers */
-	size_t bytes;		/* b */
-	size_t expansion;	/* d */
+	size_t u, v;       /* numerals of the halves */
+	number modulus[2]; /* radix^u, radix^v */
+	number a, b;       /* A, B as numbers */
+	size_t bytes;      /* b */
+	size_t expansion;  /* d */
 	uint8_t p[BLOCK];
 	phi_bytes tweak;
 } ff1;
@@ -183,7 +183,7 @@ prepare(ff1 *state, size_t size)
 static EVP_CIPHER_CTX *
 block_cipher(phi_bytes key)
 {
-	const char *name = key.size == 16	? "AES-128-ECB"
+	const char *name = key.size == 16   ? "AES-128-ECB"
 					   : key.size == 24 ? "AES-192-ECB"
 										: "AES-256-ECB";
 	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);

@@ -13,8 +13,8 @@
 #include "bytes.h"
 
 #define PHI_FF1_RADIX_MAX  64
-#define PHI_FF1_SIZE_MAX   72	   /* numerals; fewer where the radix is above 10 */
-#define PHI_FF1_TWEAK_MAX  64	   /* bytes */
+#define PHI_FF1_SIZE_MAX   72      /* numerals; fewer where the radix is above 10 */
+#define PHI_FF1_TWEAK_MAX  64      /* bytes */
 #define PHI_FF1_DOMAIN_MIN 1000000 /* numbers of that many numerals */
 
 /*
@@ -26,9 +26,9 @@
  * radix 10, 46 of radix 36); PHI_ERR_CRYPTO.  The numerals are as they were on
  * every failure.
  */
-extern phi_status phi_ff1_encrypt(phi_bytes key, phi_bytes tweak, unsigned radix,
-								  uint8_t *numerals, size_t size) PHI_CHECKED;
-extern phi_status phi_ff1_decrypt(phi_bytes key, phi_bytes tweak, unsigned radix,
-								  uint8_t *numerals, size_t size) PHI_CHECKED;
+extern phi_status phi_ff1_encrypt(phi_bytes key, phi_bytes tweak, unsigned radix, uint8_t *numerals,
+								  size_t size) PHI_CHECKED;
+extern phi_status phi_ff1_decrypt(phi_bytes key, phi_bytes tweak, unsigned radix, uint8_t *numerals,
+								  size_t size) PHI_CHECKED;
 
 #endif /* PHI_CORE_FF1_H */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define CONTEXT_REACH 32
-#define DIGITS_MAX	  24
+#define DIGITS_MAX    24
 
 /* Words that announce an identifier. */
 static const struct
@@ -63,9 +63,10 @@ static const struct
 	{"on", PHI_SCRUB_DATE},
 };
 
-static const char *const words[] = {
-	"",			"[NAME]",  "[ADDRESS]",		"[ZIP]",	 "[DATE]",	  "90+",	   "[PHONE]",  "[EMAIL]", "[URL]",
-	"[IP]",		"[SSN]",   "[MRN]",			"[PLAN]",	 "[ACCOUNT]", "[LICENSE]", "[VEHICLE]", "[DEVICE]", "[ID]"};
+static const char *const words[] = {"",          "[NAME]",   "[ADDRESS]", "[ZIP]",     "[DATE]",
+									"90+",       "[PHONE]",  "[EMAIL]",   "[URL]",     "[IP]",
+									"[SSN]",     "[MRN]",    "[PLAN]",    "[ACCOUNT]", "[LICENSE]",
+									"[VEHICLE]", "[DEVICE]", "[ID]"};
 
 _Static_assert(sizeof(words) / sizeof(words[0]) == PHI_SCRUB_COUNT, "a word for each tag");
 
@@ -152,7 +153,8 @@ match_text(phi_bytes text, size_t at, const phi_scrub_known *known)
 {
 	size_t i = 0;
 
-	if (known->value.size < 2 || (known->tag == PHI_SCRUB_NAME && !scrub_capital(scrub_at(text, at))))
+	if (known->value.size < 2 ||
+		(known->tag == PHI_SCRUB_NAME && !scrub_capital(scrub_at(text, at))))
 		return 0;
 	while (i < known->value.size)
 	{
@@ -194,7 +196,8 @@ match_known(const phi_scrubber *scrubber, phi_scrub_tag *tag)
 		size_t end;
 
 		if (wanted > 0)
-			end = wanted >= 4 && wanted == count && memcmp(here, digits, count) == 0 ? number_end : 0;
+			end =
+				wanted >= 4 && wanted == count && memcmp(here, digits, count) == 0 ? number_end : 0;
 		else
 			end = match_text(scrubber->text, scrubber->at, known);
 		if (end > best)

@@ -24,7 +24,7 @@ typedef enum phi_scrub_tag
 	PHI_SCRUB_ADDRESS,
 	PHI_SCRUB_ZIP,
 	PHI_SCRUB_DATE, /* any part of a date but a year alone */
-	PHI_SCRUB_AGE,	/* over 89 */
+	PHI_SCRUB_AGE,  /* over 89 */
 	PHI_SCRUB_PHONE,
 	PHI_SCRUB_EMAIL,
 	PHI_SCRUB_URL,
@@ -32,11 +32,11 @@ typedef enum phi_scrub_tag
 	PHI_SCRUB_SSN,
 	PHI_SCRUB_MRN,
 	PHI_SCRUB_HEALTH_PLAN, /* Medicare beneficiary identifier, member number */
-	PHI_SCRUB_ACCOUNT,	   /* payment card, IBAN, account number */
-	PHI_SCRUB_LICENSE,	   /* NPI, DEA number, driver's license */
-	PHI_SCRUB_VEHICLE,	   /* VIN, license plate */
-	PHI_SCRUB_DEVICE,	   /* UDI, serial number */
-	PHI_SCRUB_ID,		   /* any other number of seven digits or more */
+	PHI_SCRUB_ACCOUNT,     /* payment card, IBAN, account number */
+	PHI_SCRUB_LICENSE,     /* NPI, DEA number, driver's license */
+	PHI_SCRUB_VEHICLE,     /* VIN, license plate */
+	PHI_SCRUB_DEVICE,      /* UDI, serial number */
+	PHI_SCRUB_ID,          /* any other number of seven digits or more */
 	PHI_SCRUB_COUNT
 } phi_scrub_tag;
 
@@ -66,7 +66,7 @@ typedef struct phi_scrubber /* private; made by phi_scrub_begin */
 	size_t known_count;
 	size_t at;
 	phi_scrub_tag context; /* what a word before announced */
-	size_t context_end;	   /* up to where that holds */
+	size_t context_end;    /* up to where that holds */
 } phi_scrubber;
 
 /* The text and the known values must outlive the scrubber. */

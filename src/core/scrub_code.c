@@ -94,7 +94,8 @@ is_iban(const char *code, size_t size)
 {
 	unsigned rest = 0;
 
-	if (size < 15 || size > 34 || code[0] <= '9' || code[1] <= '9' || code[2] > '9' || code[3] > '9')
+	if (size < 15 || size > 34 || code[0] <= '9' || code[1] <= '9' || code[2] > '9' ||
+		code[3] > '9')
 		return false;
 	for (size_t i = 0; i < size; i++)
 	{
@@ -162,7 +163,8 @@ match_spaced_iban(phi_bytes text, size_t at)
 		{
 			if (text.data[at] >= 0x80)
 				return 0;
-			code[size++] = (char) (text.data[at] >= 'a' ? text.data[at] - 'a' + 'A' : text.data[at]);
+			code[size++] =
+				(char) (text.data[at] >= 'a' ? text.data[at] - 'a' + 'A' : text.data[at]);
 		}
 		if (is_iban(code, size))
 			return end;
@@ -251,7 +253,8 @@ domain_end(phi_bytes text, size_t at)
 	size_t end = at;
 	size_t dot = 0;
 
-	while (end - at < 255 && (scrub_word(scrub_at(text, end)) || memchr(".-", scrub_at(text, end), 2) != NULL) &&
+	while (end - at < 255 &&
+		   (scrub_word(scrub_at(text, end)) || memchr(".-", scrub_at(text, end), 2) != NULL) &&
 		   end < text.size)
 	{
 		if (text.data[end] == '.' && scrub_word(scrub_at(text, end + 1)))

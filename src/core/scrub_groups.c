@@ -72,7 +72,8 @@ scrub_groups_read(phi_bytes text, size_t at, scrub_groups *out)
 		out->paren = true;
 		at++;
 	}
-	while (out->count < SCRUB_GROUPS_MAX && scrub_group_read(text, at, before, &out->list[out->count]))
+	while (out->count < SCRUB_GROUPS_MAX &&
+		   scrub_group_read(text, at, before, &out->list[out->count]))
 	{
 		at = out->list[out->count].end;
 		if (out->count++ == 0)

@@ -79,15 +79,15 @@ typedef struct scrub_group
 	size_t end;
 	unsigned size;
 	unsigned value; /* of up to six digits */
-	char before;	/* the separator: 0 for the first, ')' after a closing one */
+	char before;    /* the separator: 0 for the first, ')' after a closing one */
 } scrub_group;
 
 typedef struct scrub_groups
 {
 	scrub_group list[SCRUB_GROUPS_MAX];
 	unsigned count;
-	bool plus;	/* begins with + */
-	bool paren; /* begins with ( */
+	bool plus;   /* begins with + */
+	bool paren;  /* begins with ( */
 	bool letter; /* a letter follows the first group at once */
 } scrub_groups;
 
@@ -96,8 +96,7 @@ extern bool scrub_group_read(phi_bytes text, size_t at, char before, scrub_group
 /* Read a number from a position on; false when there is none. */
 extern bool scrub_groups_read(phi_bytes text, size_t at, scrub_groups *out);
 /* The digits of a number, without what separates them; its end, or 0. */
-extern size_t scrub_digits(phi_bytes text, size_t at, char *digits, size_t capacity,
-						   size_t *count);
+extern size_t scrub_digits(phi_bytes text, size_t at, char *digits, size_t capacity, size_t *count);
 
 /* ---- scrub_number.c: what begins with a digit, '+' or '(' ---- */
 

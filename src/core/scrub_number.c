@@ -58,8 +58,8 @@ time_after(phi_bytes text, size_t at)
 	if (scrub_at(text, end) != ' ' && scrub_at(text, end) != 'T')
 		return at;
 	end++;
-	while (scrub_digit(scrub_at(text, end)) || (digits > 0 && scrub_at(text, end) == ':' && digits < 6 &&
-												 scrub_digit(scrub_at(text, end + 1))))
+	while (scrub_digit(scrub_at(text, end)) || (digits > 0 && scrub_at(text, end) == ':' &&
+												digits < 6 && scrub_digit(scrub_at(text, end + 1))))
 		digits += text.data[end++] != ':';
 	if (digits < 3 || digits > 6 || text.data[end - digits] == ' ')
 		return at;
@@ -245,7 +245,8 @@ match_zip(const scrub_groups *number, phi_scrub_tag context)
 		return g[1].end;
 	if (context != PHI_SCRUB_ZIP)
 		return 0;
-	if (g[0].size >= 3 && number->count > 1 && g[1].size >= 2 && memchr("- ", g[1].before, 2) != NULL)
+	if (g[0].size >= 3 && number->count > 1 && g[1].size >= 2 &&
+		memchr("- ", g[1].before, 2) != NULL)
 		return g[1].end;
 	return g[0].size >= 3 ? g[0].end : 0;
 }

@@ -7,37 +7,41 @@
 
 #include <string.h>
 
-#define NAME_WORDS	 4
+#define NAME_WORDS   4
 #define STREET_WORDS 5
 
-static const char *const months[] = {"january",	  "february", "march",	  "april",	  "may",	  "june",
-									 "july",	  "august",	  "september", "october", "november", "december",
-									 "jan",		  "feb",	  "mar",	   "apr",	  "jun",	  "jul",
-									 "aug",		  "sep",	  "sept",	   "oct",	  "nov",	  "dec",
-									 NULL};
+static const char *const months[] = {
+	"january", "february", "march",    "april", "may", "june", "july", "august", "september",
+	"october", "november", "december", "jan",   "feb", "mar",  "apr",  "jun",    "jul",
+	"aug",     "sep",      "sept",     "oct",   "nov", "dec",  NULL};
 
-static const char *const titles[] = {"mr",	"mrs", "ms",   "miss", "mx",  "dr",		 "prof",	  "professor",
-									 "rev", "fr",  "sir",  "lady", "mme", "herr",	 "frau",	  "nurse",
-									 "doctor", NULL};
+static const char *const titles[] = {"mr",   "mrs",       "ms",   "miss",  "mx",     "dr",
+									 "prof", "professor", "rev",  "fr",    "sir",    "lady",
+									 "mme",  "herr",      "frau", "nurse", "doctor", NULL};
 
 /* What stands behind a name: "Jane Roe, MD". */
-static const char *const credentials[] = {"md", "do", "rn", "np", "pa", "phd", "lpn", "dds", "pharmd", "esq", NULL};
+static const char *const credentials[] = {"md",  "do",  "rn",     "np",  "pa", "phd",
+										  "lpn", "dds", "pharmd", "esq", NULL};
 
 static const char *const streets[] = {
-	"st",	  "street", "ave",	 "avenue", "rd",	 "road",	"blvd",		"boulevard", "ln",	   "lane",
-	"dr",	  "drive",	"ct",	 "court",  "pl",	 "place",	"way",		"ter",		 "terrace", "pkwy",
-	"parkway", "hwy",	"highway", "sq",   "square", "cir",		"circle",	"trail",	 "trl",	   "loop",
-	"alley",  "plaza",	"row",	 "crescent", "close", "gardens", "route",	NULL};
+	"st",     "street",   "ave",     "avenue",  "rd",      "road",  "blvd",    "boulevard",
+	"ln",     "lane",     "dr",      "drive",   "ct",      "court", "pl",      "place",
+	"way",    "ter",      "terrace", "pkwy",    "parkway", "hwy",   "highway", "sq",
+	"square", "cir",      "circle",  "trail",   "trl",     "loop",  "alley",   "plaza",
+	"row",    "crescent", "close",   "gardens", "route",   NULL};
 
-static const char *const units[] = {"apt", "apartment", "suite", "ste", "unit", "room", "rm", "floor", "fl", NULL};
+static const char *const units[] = {"apt",  "apartment", "suite", "ste", "unit",
+									"room", "rm",        "floor", "fl",  NULL};
 
 static const char *const states =
-	" AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND"
+	" AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
+	"NM NY NC ND"
 	" OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY PR GU VI AS MP AA AE AP ";
 
 /* Words with a capital that begin a sentence or a heading, no name. */
-static const char *const plain[] = {"the", "this", "she", "he", "it", "they", "we", "on", "in", "at", "was", "is",
-									"has", "had", "and", "or", "not", "no", "will", "said", "please", "who", "what", NULL};
+static const char *const plain[] = {"the", "this", "she",  "he",   "it",     "they", "we",   "on",
+									"in",  "at",   "was",  "is",   "has",    "had",  "and",  "or",
+									"not", "no",   "will", "said", "please", "who",  "what", NULL};
 
 size_t
 scrub_month(phi_bytes text, size_t at)
@@ -141,8 +145,10 @@ skip_to_name(phi_bytes text, size_t at)
 static size_t
 match_announced(phi_bytes text, size_t at, size_t *start)
 {
-	static const char *const heads[] = {"name", "patient", "pt", "physician", "provider", "attending", "spouse",
-										"mother", "father", "daughter", "son", "wife", "husband", "named", "contact", "from", "by", NULL};
+	static const char *const heads[] = {"name",      "patient", "pt",      "physician", "provider",
+										"attending", "spouse",  "mother",  "father",    "daughter",
+										"son",       "wife",    "husband", "named",     "contact",
+										"from",      "by",      NULL};
 	static const char *const named[] = {"name", "named", NULL};
 	static const char *const verb[] = {"is", NULL};
 	size_t end = scrub_word_end(text, at);
@@ -297,7 +303,8 @@ match_street(phi_bytes text, size_t at)
 			return 0;
 		word = end + 1;
 		end = scrub_word_end(text, word);
-		if (end == word || end - word > 40 || (!scrub_capital(text.data[word]) && !scrub_digit(text.data[word])))
+		if (end == word || end - word > 40 ||
+			(!scrub_capital(text.data[word]) && !scrub_digit(text.data[word])))
 			return 0;
 		if (i > 0 && scrub_listed(text, word, end, streets))
 			return match_city(text, scrub_at(text, end) == '.' ? end + 1 : end);

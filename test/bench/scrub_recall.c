@@ -15,7 +15,7 @@
 #include "core/scrub.h"
 #include "json.h"
 
-#define DATASET	   "redaction/presidio-synth_dataset_v2.json"
+#define DATASET    "redaction/presidio-synth_dataset_v2.json"
 #define LABELS_MAX 32
 
 static struct
@@ -104,12 +104,12 @@ main(void)
 	for (size_t i = 0; i < json_count(notes); i++)
 		judge(json_at(notes, i));
 	for (unsigned i = 0; i < label_count; i++)
-		printf("# scrub recall %s: %u of %u, %.2f\n", labels[i].name, labels[i].found, labels[i].count,
-			   (double) labels[i].found / labels[i].count);
+		printf("# scrub recall %s: %u of %u, %.2f\n", labels[i].name, labels[i].found,
+			   labels[i].count, (double) labels[i].found / labels[i].count);
 	for (unsigned tag = 0; tag < PHI_SCRUB_COUNT; tag++)
 		if (taken[tag] > 0)
-			printf("# scrub precision %s: %u of %u, %.2f\n", phi_scrub_word(tag), right[tag], taken[tag],
-				   (double) right[tag] / taken[tag]);
+			printf("# scrub precision %s: %u of %u, %.2f\n", phi_scrub_word(tag), right[tag],
+				   taken[tag], (double) right[tag] / taken[tag]);
 	json_free(notes);
 	return 0;
 }

@@ -51,6 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(phi_scrub_text(text, &known, 1, &out) == PHI_OK && out.size == expected);
 	out.size = 0;
 	out.capacity = expected - (expected > 0);
-	must(expected == 0 || (phi_scrub_text(text, &known, 1, &out) == PHI_ERR_SPACE && out.size == 0));
+	must(expected == 0 ||
+		 (phi_scrub_text(text, &known, 1, &out) == PHI_ERR_SPACE && out.size == 0));
 	return 0;
 }

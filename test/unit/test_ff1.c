@@ -105,7 +105,8 @@ test_permutation(void)
 
 		for (unsigned i = 0, rest = n; i < 6; i++, rest /= 10)
 			digits[5 - i] = (uint8_t) (rest % 10);
-		CHECK(phi_ff1_encrypt(phi_bytes_of(key, 16), phi_bytes_of(NULL, 0), 10, digits, 6) == PHI_OK);
+		CHECK(phi_ff1_encrypt(phi_bytes_of(key, 16), phi_bytes_of(NULL, 0), 10, digits, 6) ==
+			  PHI_OK);
 		for (unsigned i = 0; i < 6; i++)
 			value = value * 10 + digits[i];
 		found += (seen[value / 8] >> value % 8) & 1;

@@ -39,7 +39,8 @@ static const struct
 	/* dates; a year alone stays */
 	{"2019-02-03 10:11, 3/14/19, 14.03.2019, 03/2019", "[DATE], [DATE], [DATE], [DATE]"},
 	{"on 3/14, of 3/14", "on [DATE], of 3/14"},
-	{"March 5, 2020; Mar. 5th; 5th of March 2020; March 2020; in 2020", "[DATE]; [DATE]; [DATE]; [DATE]; in 2020"},
+	{"March 5, 2020; Mar. 5th; 5th of March 2020; March 2020; in 2020",
+	 "[DATE]; [DATE]; [DATE]; [DATE]; in 2020"},
 	{"May I? she may 5", "May I? she may 5"},
 	{"2019-13-45", "[PHONE]"}, /* no date, but eight digits */
 	/* ages */
@@ -56,9 +57,9 @@ static const struct
 	{"Jane Roe, MD", "[NAME], MD"},
 	{"Dr. said no", "Dr. said no"},
 	/* clinical text that stays */
-	{"BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5.", 
+	{"BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5.",
 	 "BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5."},
-	{"ICD F32.1 and E11.9, 500 mg twice a day for 10 days, WBC 11000", 
+	{"ICD F32.1 and E11.9, 500 mg twice a day for 10 days, WBC 11000",
 	 "ICD F32.1 and E11.9, 500 mg twice a day for 10 days, WBC 11000"},
 	{"", ""},
 };
@@ -94,22 +95,27 @@ known(const char *value, phi_scrub_tag tag)
 static void
 test_known(void)
 {
-	phi_scrub_known values[] = {known("Will", PHI_SCRUB_NAME), known("Roe", PHI_SCRUB_NAME),
-								known("Will Roe", PHI_SCRUB_NAME), known("Elm Street", PHI_SCRUB_ADDRESS),
-								known("4711", PHI_SCRUB_MRN), known("12-34", PHI_SCRUB_ACCOUNT),
-								known("x", PHI_SCRUB_NAME), known("", PHI_SCRUB_NAME), known("99", PHI_SCRUB_ID)};
+	phi_scrub_known values[] = {
+		known("Will", PHI_SCRUB_NAME),     known("Roe", PHI_SCRUB_NAME),
+		known("Will Roe", PHI_SCRUB_NAME), known("Elm Street", PHI_SCRUB_ADDRESS),
+		known("4711", PHI_SCRUB_MRN),      known("12-34", PHI_SCRUB_ACCOUNT),
+		known("x", PHI_SCRUB_NAME),        known("", PHI_SCRUB_NAME),
+		known("99", PHI_SCRUB_ID)};
 	size_t count = sizeof(values) / sizeof(values[0]);
 
-	CHECK(scrubs_to("Will will see ROE's aunt; Roentgen of will", "[NAME] will see [NAME]'s aunt; Roentgen of will", values, count));
+	CHECK(scrubs_to("Will will see ROE's aunt; Roentgen of will",
+					"[NAME] will see [NAME]'s aunt; Roentgen of will", values, count));
 	CHECK(scrubs_to("Will\n  Roe on elm  street", "[NAME] on [ADDRESS]", values, count));
-	CHECK(scrubs_to("no 47-11 or 47110, 1234, 99, x", "no [MRN] or 47110, [ACCOUNT], 99, x", values, count));
+	CHECK(scrubs_to("no 47-11 or 47110, 1234, 99, x", "no [MRN] or 47110, [ACCOUNT], 99, x", values,
+					count));
 }
 
 /* Half a megabyte of what makes a recognizer look far, under a second for each. */
 static void
 test_time(void)
 {
-	static const char *const bad[] = {"A", "A-", "1", "1 ", "1-", "A ", "a.", "a@", "www.", "::", "Apt ", "AAAA ", "(", "+1(", "Jan ", "1 Oak "};
+	static const char *const bad[] = {"A",    "A-", "1",    "1 ",    "1-", "A ",  "a.",   "a@",
+									  "www.", "::", "Apt ", "AAAA ", "(",  "+1(", "Jan ", "1 Oak "};
 	size_t size = 512 * 1024;
 	uint8_t *text = malloc(size);
 	phi_span span;
