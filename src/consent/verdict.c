@@ -72,7 +72,7 @@ typedef struct VerdictCache
 	uint64 keyring_generation;
 	int64 now;   /* microseconds since 1970: the statement it was begun in */
 	int64 until; /* and the first instant at which an answer may change */
-	uint64 references[SESSION_MAX_ROLES + 2];
+	uint64 references[SESSION_MAX_REFERENCES];
 	phi_consent_request request;
 	struct SharedVerdicts *shared; /* where entries are shared */
 	bool unshareable;              /* it was tried, without success */
@@ -83,7 +83,7 @@ typedef struct SharedVerdicts
 {
 	int64 now;
 	int64 until;
-	uint64 references[SESSION_MAX_ROLES + 2];
+	uint64 references[SESSION_MAX_REFERENCES];
 	size_t reference_count;
 	phi_purpose purpose;
 	verdict_hash entries; /* its pointers mean nothing to others */

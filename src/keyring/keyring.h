@@ -51,7 +51,7 @@ extern uint64 SubjectTokenOfText(const char *canonical, Size size);
 /* The token of a row in a column: of the column's uuid and the counted key texts; never 0. */
 extern uint64 RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size size);
 
-/* The reference that directives and sessions share for "actor:x", "role:x", "organization:x". */
+/* The reference that directives and sessions share for "actor:x", "role:x", "organization:x", "group:x". */
 extern uint64 ActorReference(const char *prefix, const char *name);
 
 extern void KeyringInit(void); /* from _PG_init: settings and shared memory */

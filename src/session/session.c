@@ -132,6 +132,7 @@ ReadEnrollment(SessionContext *session, Relation rel, HeapTuple tuple)
 		elog(ERROR, "unexpected shape of phi.enrollment");
 	heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 	session->identified = true;
+	session->source = SESSION_ENROLLMENT;
 	session->serial = (uint64) DatumGetInt64(values[EN_SERIAL - 1]);
 	CopyName(session->actor, values[EN_ACTOR - 1]);
 	if (!nulls[EN_ORGANIZATION - 1])
@@ -247,6 +248,8 @@ SessionReferences(uint64 *references)
 		references[count++] = ActorReference("role", session->roles[i]);
 	if (session->organization[0] != '\0')
 		references[count++] = ActorReference("organization", session->organization);
+	for (int i = 0; i < session->group_count; i++)
+		references[count++] = ActorReference("group", session->groups[i]);
 	return count;
 }
 

@@ -12,21 +12,40 @@
 #include "platform/platform.h"
 
 #include "core/codes.h"
+#include "datatype/timestamp.h"
 
-#define SESSION_MAX_ROLES 16
-#define SESSION_NAME_SIZE 128 /* bytes, with the terminator */
+#define SESSION_MAX_ROLES      16
+#define SESSION_MAX_GROUPS     32
+#define SESSION_MAX_REFERENCES (SESSION_MAX_ROLES + SESSION_MAX_GROUPS + 2)
+#define SESSION_NAME_SIZE      128 /* bytes, with the terminator */
+
+/* Where the identity comes from. */
+typedef enum SessionSource
+{
+	SESSION_NONE,
+	SESSION_ENROLLMENT, /* of session_user */
+	SESSION_TOKEN       /* that was given to phi.login() */
+} SessionSource;
 
 typedef struct SessionContext
 {
 	bool identified; /* verified and unexpired; all below is empty otherwise */
+	SessionSource source;
 	bool purpose_stated;
-	phi_purpose purpose;	   /* PHI_PURPOSE_NONE unless stated */
-	uint64 allowed_purposes;   /* bit per purpose row; an allowed purpose allows what is below it */
+	phi_purpose purpose;     /* PHI_PURPOSE_NONE unless stated */
+	uint64 allowed_purposes; /* bit per purpose row; an allowed purpose allows what is below it */
 	int role_count;
 	char roles[SESSION_MAX_ROLES][SESSION_NAME_SIZE];
 	char actor[SESSION_NAME_SIZE];
 	char organization[SESSION_NAME_SIZE]; /* empty when not known */
-	uint64 serial; /* of the login or enrollment */
+	int group_count;
+	char groups[SESSION_MAX_GROUPS]
+			   [SESSION_NAME_SIZE];   /* care teams and the like; none by enrollment */
+	char token_id[SESSION_NAME_SIZE]; /* empty without a token */
+	uint64 serial;                    /* of the login or enrollment */
+	TimestampTz expires_at;           /* 0: does not end by itself */
+	TimestampTz step_up_at; /* when the actor last proved more than a password; 0: never */
+	bool step_up_fresh;     /* and that is recent enough */
 } SessionContext;
 
 /* Never NULL; valid until the next call.  Reads no table unless something changed. */
@@ -42,10 +61,10 @@ extern uint64 SessionGeneration(void);
  */
 extern uint64 SessionTick;
 
-/* The references the session stands for (actor, roles, organization); at most SESSION_MAX_ROLES + 2. */
+/* The references the session stands for: actor, roles, organization, groups; at most SESSION_MAX_REFERENCES. */
 extern int SessionReferences(uint64 *references);
 
-extern void PortalInit(void); /* from _PG_init: executor hooks */
+extern void PortalInit(void);  /* from _PG_init: executor hooks */
 extern void SessionInit(void); /* from _PG_init: the context setting */
 
 #endif /* PHI_SESSION_H */
