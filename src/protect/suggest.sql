@@ -17,11 +17,17 @@ COMMENT ON FUNCTION phi.kind_of_value("any") IS
 -- Runs as the caller, who needs SELECT on the table for its values to be looked at.
 CREATE FUNCTION phi.sample_kinds(relation regclass, column_name name, OUT sampled bigint, OUT kind text,
 	OUT matched bigint) RETURNS record
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	pages real := (SELECT c.relpages FROM pg_class c WHERE c.oid = relation);
 	sample text := CASE WHEN pages > 2000 THEN format('TABLESAMPLE SYSTEM (%s)', (100000.0 / pages)::numeric(12, 6)) ELSE '' END;
 BEGIN
+	-- What may run code of the table's owner is not read.
+	IF NOT (has_table_privilege(relation, 'SELECT') AND
+			(SELECT c.relkind IN ('r', 'p') AND NOT c.relrowsecurity FROM pg_class c WHERE c.oid = relation)) IS TRUE OR
+		EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attgenerated NOT IN ('', 's')) THEN
+		RETURN;
+	END IF;
 	EXECUTE format('SELECT coalesce(sum(n), 0)::bigint, (array_agg(k ORDER BY n DESC) FILTER (WHERE k IS NOT NULL))[1], '
 			'coalesce(max(n) FILTER (WHERE k IS NOT NULL), 0)::bigint '
 			'FROM (SELECT phi.kind_of_value(v) AS k, count(*) AS n FROM (SELECT %I AS v FROM %s %s) AS s '
@@ -30,17 +36,13 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.sample_kinds(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.sample_kinds(regclass, name) IS
-	'Internal: of at most 1000 values of a column that are not null, the kind that most look like';
+	'Internal: of at most 1000 values of a column that are not null, the kind that most look like; nulls where reading the table could run code';
 
 CREATE FUNCTION phi.suggest(relation regclass) RETURNS TABLE (column_name name, data_type text, kind text,
 	evidence text, sampled bigint, matched bigint, script text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	-- What may run code of the table's owner is not read.
-	readable boolean := has_table_privilege(relation, 'SELECT') AND
-		(SELECT c.relkind IN ('r', 'p') AND NOT c.relrowsecurity FROM pg_class c WHERE c.oid = relation) AND
-		NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attgenerated NOT IN ('', 's'));
 	seen record;
 BEGIN
 	FOR column_name, data_type, kind IN
@@ -54,15 +56,12 @@ BEGIN
 		evidence := CASE WHEN kind IS NOT NULL THEN 'name' END;
 		sampled := NULL;
 		matched := NULL;
-		IF readable THEN
-			seen := phi.sample_kinds(relation, column_name);
-			sampled := seen.sampled;
-			IF seen.matched * 5 >= seen.sampled AND seen.sampled > 0
-				OR seen.kind = 'free_text' AND seen.matched > 0 THEN
-				matched := seen.matched;
-				evidence := CASE WHEN kind IS NULL THEN 'values' ELSE 'name and values' END;
-				kind := coalesce(kind, seen.kind);
-			END IF;
+		seen := phi.sample_kinds(relation, column_name);
+		sampled := seen.sampled;
+		IF seen.matched > 0 AND (seen.matched * 5 >= seen.sampled OR seen.kind = 'free_text') THEN
+			matched := seen.matched;
+			evidence := CASE WHEN kind IS NULL THEN 'values' ELSE 'name and values' END;
+			kind := coalesce(kind, seen.kind);
 		END IF;
 		CONTINUE WHEN kind IS NULL;
 		script := format('SELECT phi.classify(%L, %L, %L);', relation, column_name, kind);
