@@ -22,7 +22,7 @@ SELECT phi.set_rule('', 'TREAT', 'all', 'full'); -- fails
 SELECT phi.set_rule('porter', 'treat', 'all', 'full'); -- fails
 SELECT phi.set_rule('porter', 'TREAT', '123-45-6789', 'full'); -- fails, and does not say what was given
 SELECT phi.set_rule('porter', 'TREAT', 'name', 'most'); -- fails
-SELECT phi.set_rule('porter', 'TREAT', 'name', 'limited'); -- fails
+SELECT phi.set_rule('porter', 'TREAT', 'name', 'pseudonym'); -- fails
 SELECT phi.set_rule('porter', 'TREAT', 'name', NULL); -- fails
 SELECT phi.drop_rule('porter', 'TREAT', 'name'); -- fails
 SELECT phi.install_default_rules() > 0 AS added; -- ok

@@ -20,7 +20,7 @@ SELECT kind, form, phi.redact(value, kind, form) FROM (VALUES ('name', 'Ada Byro
 	('diagnosis', 'J45'), ('none', 'plain')) v (kind, value), unnest('{full,partial,safe_harbor,none}'::text[]) AS f (form);
 SELECT phi.redact('x', 'nickname', 'full'); -- fails
 SELECT phi.redact('x', 'name', 'most'); -- fails
-SELECT phi.redact('x', 'name', 'limited'); -- fails
+SELECT phi.redact('x', 'name', 'pseudonym'); -- fails
 SELECT phi.redact(NULL, 'name', 'full') IS NULL AS nothing;
 
 -- the view: keys as they are, classified columns revealed, none as it is, everything else NULL of its type
@@ -113,3 +113,7 @@ DROP ROLE rd_owner, rd_billing, rd_reader;
 \if :bare
 DELETE FROM phi.role_rule;
 \endif
+
+-- a limited data set (45 CFR 164.514(e)): dates, places but the street, and clinical content stay
+SELECT kind, phi.redact('2010 Oak St 02139', kind, 'limited') AS limited FROM unnest('{name,address,city,county,state,zip,geo,age,
+	phone,fax,email,ssn,mrn,health_plan,account,license,vehicle,device,url,ip,biometric,photo,unique_id,free_text,diagnosis,lab,other}'::text[]) AS kind;
