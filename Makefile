@@ -15,7 +15,7 @@ AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
-REDACT = changed foreign intact guards redact upkeep
+REDACT = changed foreign intact guards redact upkeep write write_statement
 
 OBJS = src/phi_guard.o \
 	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \

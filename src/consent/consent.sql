@@ -184,6 +184,8 @@ CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[] D
 	RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'phi_row_access';
 REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[]) FROM PUBLIC;
+-- A policy calls it as whoever touches the table; it tells a session about itself alone.
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[]) TO PUBLIC;
 COMMENT ON FUNCTION phi.row_access(regclass, "any", text[]) IS
 	'The row predicate of protected tables: may this session see rows of the relation that belong to the subject?';
 

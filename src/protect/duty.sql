@@ -110,7 +110,7 @@ FROM (VALUES
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,destroy_key,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{reveal,reveal_column,can_access,row_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	('application', '{reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -11,6 +11,7 @@
  * whoever writes.  Rules are refused by the planner hook.
  *-------------------------------------------------------------------------
  */
+#include "types/reveal.h"
 #include "types/sealing.h"
 
 #include "access/xact.h"
@@ -211,6 +212,36 @@ PermittedForm(const phi_header *header, const ProtectedColumn *column)
 			 .permit)
 		return PHI_FORM_NONE;
 	return form;
+}
+
+Datum
+ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint16 label_set,
+			Datum plain, bool *isnull)
+{
+	phi_header header = {.subject_token = subject_token, .label_set = label_set};
+	phi_form form = PermittedForm(&header, column);
+	InnerType inner;
+	phi_bytes bytes;
+	uint8 *copy;
+	Datum shown;
+	bool owned;
+
+	*isnull = form == PHI_FORM_NONE;
+	if (form == PHI_FORM_FULL)
+		return plain;
+	/* The view shows some numbers in a type of their own, which has no inner one. */
+	*isnull = *isnull || type == INT2OID || type == INT4OID || type == INT8OID ||
+			  type == FLOAT4OID || type == FLOAT8OID || type == JSONOID;
+	if (*isnull)
+		return (Datum) 0;
+	inner = InnerOfPlain(type);
+	bytes = InnerToBytes(inner, plain, &owned);
+	copy = palloc(bytes.size + 1);
+	memcpy(copy, bytes.data, bytes.size);
+	shown = ShowForm(inner, column->kind, form, copy, bytes.size, isnull);
+	SecretWipe(copy, bytes.size);
+	pfree(copy);
+	return shown;
 }
 
 /*
