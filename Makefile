@@ -9,11 +9,11 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
-KEYRING = provider kek wrap keyring rotate tokens
+KEYRING = provider kek wrap keyring subject_key rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
+TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
@@ -33,7 +33,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build

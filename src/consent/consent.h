@@ -37,6 +37,9 @@ extern phi_verdict SubjectVerdict(uint64 subject_token);
  */
 extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set, uint64 kinds);
 
+/* The base type of a subject argument; raises for what is no subject key. */
+extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
+
 /* ---- planner.c ---- */
 
 /* Is the function one that reveals? */

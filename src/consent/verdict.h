@@ -80,9 +80,6 @@ extern void *SharedMap(void);
 extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds,
 									  int64 *directive);
 
-/* The base type of a subject argument; raises for what is no subject key. */
-extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
-
 /* Are rows with kinds open to the session's roles at all? */
 static inline bool
 RuleExists(uint64 kinds)

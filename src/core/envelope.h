@@ -34,6 +34,7 @@
 #define PHI_ENVELOPE_TEXT_PREFIX "phi:1:"
 #define PHI_UUID_SIZE            16
 #define PHI_SEARCH_TAG_SIZE      12
+#define PHI_SEARCH_TAG_DEAD      0 /* as the generation: a tag that equals none */
 #define PHI_NONCE_TAIL_SIZE      12
 #define PHI_ENVELOPE_UNBOUND     45 /* overhead in bytes */
 #define PHI_ENVELOPE_BOUND       53

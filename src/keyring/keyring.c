@@ -7,6 +7,9 @@
  * makes it read the rows again, keeping what is already unwrapped.  A key
  * that is gone or destroyed is wiped at that moment.
  *
+ * Keys of subjects are too many for that: subject_key.c looks for them one by
+ * one, when an id is none of phi.data_key.
+ *
  * The root key is never used itself: tokens.c derives the token keys from it.
  *-------------------------------------------------------------------------
  */
@@ -17,6 +20,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "keyring/kek.h"
+#include "keyring/subject_key.h"
 #include "keyring/wrap.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -67,12 +71,14 @@ KeysInvalidated(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == KeyTable)
 		Stale = true;
+	SubjectKeysInvalidate(relid);
 }
 
 void
 KeyringInit(void)
 {
 	KekInit();
+	SubjectKeysInit();
 	CacheRegisterRelcacheCallback(KeysInvalidated, (Datum) 0);
 }
 
@@ -93,7 +99,7 @@ ClearEntry(KeyEntry *entry)
 	if (entry->ready)
 		phi_xaes_clear(&entry->key.xaes);
 	entry->ready = false;
-	if (entry->stored.root)
+	if (entry->stored.scope == SCOPE_ROOT)
 		TokensForget();
 }
 
@@ -103,7 +109,7 @@ NoteCurrent(const KeyEntry *entry, Oid relation)
 {
 	RelationKey *own;
 
-	if (entry->stored.root)
+	if (entry->stored.scope == SCOPE_ROOT)
 		RootId = entry->dek_id;
 	else if (!OidIsValid(relation))
 		CurrentId = entry->dek_id;
@@ -138,7 +144,8 @@ ReadKeyRow(Datum *values, bool *nulls)
 	if (!found)
 		entry->ready = false;
 	entry->seen = true;
-	entry->stored.root = strcmp(TextDatumGetCString(values[DK_SCOPE - 1]), "root") == 0;
+	entry->stored.scope =
+		strcmp(TextDatumGetCString(values[DK_SCOPE - 1]), "root") == 0 ? SCOPE_ROOT : SCOPE_DATA;
 	entry->stored.kek_version = (uint32) DatumGetInt32(values[DK_KEK - 1]);
 	memcpy(entry->stored.uuid, uuid, PHI_UUID_SIZE);
 	memcpy(entry->stored.wrapped, VARDATA_ANY(wrapped), WRAPPED_SIZE);
@@ -248,26 +255,6 @@ LoadKeys(void)
 	}
 }
 
-/* Unwrap an entry's key; the caller wipes it. */
-static void
-UnwrapEntry(const KeyEntry *entry, uint8 key[PHI_KEY_SIZE])
-{
-	phi_status status;
-
-	NoteSensitiveStatement(); /* what needs a key has values in its text, likely */
-	status = UnwrapKey(&entry->stored, key);
-	if (status == PHI_OK)
-		return;
-	SecretWipe(key, PHI_KEY_SIZE);
-	if (status != PHI_ERR_AUTH)
-		ReportStatus(status, "unwrap a data key");
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("data key %u cannot be unwrapped with key-encryption key version %u",
-						   entry->dek_id, entry->stored.kek_version),
-					errhint("Give the key-encryption key that wrapped it, in phi.kek_file or "
-							"phi.kek_command.")));
-}
-
 /* Make a data key ready. */
 static void
 ReadyKey(KeyEntry *entry)
@@ -276,7 +263,7 @@ ReadyKey(KeyEntry *entry)
 	phi_status status;
 
 	SecretProtect(entry, sizeof(KeyEntry));
-	UnwrapEntry(entry, key);
+	UnwrapOrRaise(&entry->stored, entry->dek_id, key);
 	status = phi_xaes_init(&entry->key.xaes, key);
 	SecretWipe(key, sizeof(key));
 	CheckStatus(status, "prepare a data key");
@@ -290,15 +277,19 @@ phi_data_key *
 KeyringKey(uint32 dek_id)
 {
 	KeyEntry *entry;
+	phi_data_key *own;
 
 	if (likely(!Stale && LastKey && LastKey->id == dek_id))
 		return LastKey;
 	LoadKeys();
 	entry = hash_search(Keys, &dek_id, HASH_FIND, NULL);
-	if (!entry || entry->stored.root)
+	if (!entry && (own = SubjectKeyOfId(dek_id)) != NULL)
+		return own;
+	if (!entry || entry->stored.scope == SCOPE_ROOT)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("data key %u does not exist or was destroyed", dek_id),
-						errhint("Restore the row of phi.data_key, or accept that the value is gone.")));
+						errhint("Restore the row of phi.data_key or phi.subject_key, or accept that "
+								"the value is gone.")));
 	if (unlikely(!entry->ready))
 		ReadyKey(entry);
 	LastKey = &entry->key;
@@ -319,7 +310,22 @@ KeyringHas(uint32 dek_id)
 
 	LoadKeys();
 	entry = hash_search(Keys, &dek_id, HASH_FIND, NULL);
-	return entry && !entry->stored.root;
+	if (!entry)
+		return SubjectKeyState(dek_id) == SUBJECT_KEY_LIVE;
+	return entry->stored.scope != SCOPE_ROOT;
+}
+
+/*
+ * Was the key of a subject, and destroyed?  The key of the last value was not.
+ */
+bool
+KeyringShredded(uint32 dek_id)
+{
+	if (likely(!Stale && LastKey && LastKey->id == dek_id))
+		return false;
+	LoadKeys();
+	return !hash_search(Keys, &dek_id, HASH_FIND, NULL) &&
+		   SubjectKeyState(dek_id) == SUBJECT_KEY_DESTROYED;
 }
 
 void
@@ -361,7 +367,7 @@ void
 KeyringRootKey(uint8 key[PHI_KEY_SIZE])
 {
 	RequireKeys();
-	UnwrapEntry(hash_search(Keys, &RootId, HASH_FIND, NULL), key);
+	UnwrapOrRaise(&((KeyEntry *) hash_search(Keys, &RootId, HASH_FIND, NULL))->stored, RootId, key);
 }
 
 bool
@@ -390,14 +396,15 @@ phi_key_opens(PG_FUNCTION_ARGS)
 {
 	uint32 id = (uint32) PG_GETARG_INT32(0);
 	KeyEntry *entry;
+	WrappedKey stored;
 	uint8 key[PHI_KEY_SIZE];
 	phi_status status;
 
 	LoadKeys();
 	entry = hash_search(Keys, &id, HASH_FIND, NULL);
-	if (!entry)
+	if (!entry && !SubjectKeyStored(id, &stored))
 		PG_RETURN_BOOL(false);
-	status = UnwrapKey(&entry->stored, key);
+	status = UnwrapKey(entry ? &entry->stored : &stored, key);
 	SecretWipe(key, sizeof(key));
 	if (status != PHI_OK && status != PHI_ERR_AUTH)
 		ReportStatus(status, "unwrap a data key");

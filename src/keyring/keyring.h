@@ -3,9 +3,10 @@
  *		Data keys by id, and the separated subkeys of the root key.
  *
  * Keys load at first use: KEKs into shared memory (kek.c), data keys of
- * phi.data_key into this process.  Every function raises
- * OBJECT_NOT_IN_PREREQUISITE_STATE with a hint when a key is not to be had.
- * Pointers stay valid until the end of the transaction.
+ * phi.data_key and the keys of subjects into this process.  Every function
+ * raises OBJECT_NOT_IN_PREREQUISITE_STATE with a hint when a key is not to be
+ * had.  Pointers are for immediate use: what looks into a catalog may take in
+ * that the key was destroyed, and then it is wiped.
  *-------------------------------------------------------------------------
  */
 #ifndef PHI_KEYRING_H
@@ -22,6 +23,18 @@ extern phi_data_key *KeyringKey(uint32 dek_id);
 /* The key that new values are sealed under: unbound ones, and those of a protected relation. */
 extern phi_data_key *KeyringCurrentKey(void);
 extern phi_data_key *KeyringRelationKey(Oid relation);
+
+/* The key that values of a subject are sealed under in shreddable tables; made when there is none. */
+extern phi_data_key *KeyringSubjectKey(uint64 subject_token);
+
+/* The id of that key, 0 when there is none yet; needs no key-encryption key. */
+extern uint32 KeyringSubjectKeyId(uint64 subject_token);
+
+/*
+ * Was the key of this id a subject's, and destroyed by phi.shred_subject?  What
+ * it sealed is dead.  False for an id that never was; needs no key-encryption key.
+ */
+extern bool KeyringShredded(uint32 dek_id);
 
 /* Is there a data key of this id that was not destroyed (whether or not it can be unwrapped)? */
 extern bool KeyringHas(uint32 dek_id);

@@ -25,7 +25,33 @@ CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ph
 	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
 ALTER TABLE phi.data_key ENABLE ALWAYS TRIGGER policy_changed;
 
+CREATE TABLE phi.subject_key
+(
+	dek_id integer PRIMARY KEY, -- from the sequence of phi.data_key
+	subject_token bigint NOT NULL,
+	key_uuid uuid NOT NULL,
+	state text NOT NULL CHECK (state IN ('current', 'destroyed')),
+	kek_version integer NOT NULL,
+	wrapped bytea,
+	check_value bytea,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	CHECK ((state OPERATOR(pg_catalog.=) 'current') OPERATOR(pg_catalog.=) (wrapped IS NOT NULL)
+		AND (wrapped IS NULL) OPERATOR(pg_catalog.=) (check_value IS NULL))
+);
+CREATE INDEX subject_key_token_idx ON phi.subject_key (subject_token);
+COMMENT ON TABLE phi.subject_key IS
+	'Data keys of subjects in shreddable tables, wrapped like those of phi.data_key; a destroyed one stays as a mark';
+
+-- Not after INSERT: a new key is no news to anybody.
+CREATE TRIGGER policy_changed AFTER UPDATE OR DELETE ON phi.subject_key
+	FOR EACH ROW EXECUTE FUNCTION phi.policy_changed();
+CREATE TRIGGER policy_emptied AFTER TRUNCATE ON phi.subject_key
+	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
+ALTER TABLE phi.subject_key ENABLE ALWAYS TRIGGER policy_changed;
+ALTER TABLE phi.subject_key ENABLE ALWAYS TRIGGER policy_emptied;
+
 SELECT pg_catalog.pg_extension_config_dump('phi.data_key', '');
+SELECT pg_catalog.pg_extension_config_dump('phi.subject_key', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.data_key_dek_id_seq', '');
 
 CREATE FUNCTION phi.ensure_keys() RETURNS void
@@ -66,13 +92,16 @@ COMMENT ON FUNCTION phi.key_opens(integer) IS
 
 CREATE FUNCTION phi.key_status()
 	RETURNS TABLE (dek_id integer, scope text, state text, kek_version integer,
-				   created_at timestamptz, opens boolean)
+				   created_at timestamptz, opens boolean, keys bigint)
 	LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	BEGIN ATOMIC
-		SELECT k.dek_id, k.scope, k.state, k.kek_version, k.created_at, phi.key_opens(k.dek_id)
+		SELECT k.dek_id, k.scope, k.state, k.kek_version, k.created_at, phi.key_opens(k.dek_id), 1::bigint
 		FROM phi.data_key k
-		ORDER BY k.dek_id;
+		UNION ALL
+		(SELECT NULL, 'subject', s.state, s.kek_version, max(s.created_at), phi.key_opens(max(s.dek_id)), count(*)
+		 FROM phi.subject_key s GROUP BY s.state, s.kek_version)
+		ORDER BY 1, 3, 4;
 	END;
 REVOKE ALL ON FUNCTION phi.key_status() FROM PUBLIC;
 COMMENT ON FUNCTION phi.key_status() IS
-	'The data keys of this database: scope, state, version of the key-encryption key, whether it opens';
+	'The data keys of this database: scope, state, version of the key-encryption key, whether it opens; keys of subjects in one row for each state and version';

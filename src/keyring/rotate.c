@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "keyring/kek.h"
+#include "keyring/subject_key.h"
 #include "keyring/wrap.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -70,18 +71,11 @@ CreateKey(bool root, Oid relation)
 	static const Oid types[] = {UUIDOID, TEXTOID, INT4OID, BYTEAOID, BYTEAOID, REGCLASSOID};
 	uint8 key[PHI_KEY_SIZE];
 	WrappedKey made;
-	phi_status status;
 	Datum values[6];
 
-	made.root = root;
-	made.kek_version = KekCurrentVersion();
-	RandomBytes(made.uuid, PHI_UUID_SIZE);
-	made.uuid[6] = (made.uuid[6] & 0x0f) | 0x40; /* RFC 9562 version 4 */
-	made.uuid[8] = (made.uuid[8] & 0x3f) | 0x80;
-	RandomBytes(key, sizeof(key));
-	status = WrapKey(&made, key);
+	made.scope = root ? SCOPE_ROOT : SCOPE_DATA;
+	NewKey(&made, key);
 	SecretWipe(key, sizeof(key));
-	CheckStatus(status, "wrap a new data key");
 
 	values[0] = UUIDPGetDatum((pg_uuid_t *) made.uuid);
 	values[1] = CStringGetTextDatum(root ? "root" : "data");
@@ -143,17 +137,6 @@ phi_make_data_key(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32((int32) id);
 }
 
-/* Raise: the key cannot be had under the version that the row names. */
-static void
-RefuseRewrap(int32 dek_id, uint32 kek_version)
-{
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("data key %d cannot be unwrapped with key-encryption key version %u",
-						   dek_id, kek_version),
-					errdetail("No key was wrapped anew."),
-					errhint("Keep the old version beside the new one until this has succeeded.")));
-}
-
 /* A fixed-size bytea column of a row. */
 static void
 CopyBytes(HeapTuple row, TupleDesc columns, int column, uint8 *out, Size size)
@@ -172,30 +155,18 @@ static void
 RewrapRow(HeapTuple row, TupleDesc columns, uint32 version)
 {
 	static const Oid types[] = {INT4OID, INT4OID, BYTEAOID, BYTEAOID};
-	uint8 key[PHI_KEY_SIZE];
 	WrappedKey stored;
-	phi_status status;
 	Datum values[4];
 	bool isnull;
 
 	values[0] = SPI_getbinval(row, columns, 1, &isnull);
 	memcpy(stored.uuid, DatumGetUUIDP(SPI_getbinval(row, columns, 2, &isnull))->data,
 		   PHI_UUID_SIZE);
-	stored.root = DatumGetBool(SPI_getbinval(row, columns, 3, &isnull));
+	stored.scope = DatumGetBool(SPI_getbinval(row, columns, 3, &isnull)) ? SCOPE_ROOT : SCOPE_DATA;
 	stored.kek_version = (uint32) DatumGetInt32(SPI_getbinval(row, columns, 4, &isnull));
 	CopyBytes(row, columns, 5, stored.wrapped, WRAPPED_SIZE);
 	CopyBytes(row, columns, 6, stored.check_value, CHECK_VALUE_SIZE);
-	status = UnwrapKey(&stored, key);
-	if (status == PHI_ERR_AUTH)
-	{
-		SecretWipe(key, sizeof(key));
-		RefuseRewrap(DatumGetInt32(values[0]), stored.kek_version);
-	}
-	stored.kek_version = version;
-	if (status == PHI_OK)
-		status = WrapKey(&stored, key);
-	SecretWipe(key, sizeof(key));
-	CheckStatus(status, "wrap a data key anew");
+	RewrapOrRaise(&stored, (uint32) DatumGetInt32(values[0]), version);
 
 	values[1] = Int32GetDatum((int32) version);
 	values[2] = BytesDatum(stored.wrapped, WRAPPED_SIZE);
@@ -207,7 +178,8 @@ RewrapRow(HeapTuple row, TupleDesc columns, uint32 version)
 
 /*
  * phi.rewrap_keys(): read the provider again and wrap every key that is not
- * yet under the highest version under it.  All or none; returns how many.
+ * yet under the highest version under it, those of subjects too.  All or none;
+ * returns how many.
  */
 Datum
 phi_rewrap_keys(PG_FUNCTION_ARGS)
@@ -231,6 +203,7 @@ phi_rewrap_keys(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		RewrapRow(rows->vals[i], rows->tupdesc, (uint32) DatumGetInt32(version[0]));
 	}
+	count += RewrapSubjectKeys((uint32) DatumGetInt32(version[0]));
 	EndChange(&scope);
 	PG_RETURN_INT64((int64) count);
 }

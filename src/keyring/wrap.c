@@ -16,7 +16,7 @@
 #define CHECK_INFO "phi_guard key check 1"
 #define AAD_MAX	   64
 
-/* AAD of a wrapped key: label, uuid, scope, version of the KEK. */
+/* AAD of a wrapped key: label, uuid, scope, version of the KEK; the subject of a subject's key. */
 static phi_bytes
 WrapAad(uint8 *buffer, const WrappedKey *stored)
 {
@@ -25,9 +25,15 @@ WrapAad(uint8 *buffer, const WrappedKey *stored)
 	memcpy(buffer, WRAP_LABEL, size);
 	memcpy(buffer + size, stored->uuid, PHI_UUID_SIZE);
 	size += PHI_UUID_SIZE;
-	buffer[size++] = stored->root ? 'r' : 'd';
+	buffer[size++] = (uint8) stored->scope;
 	phi_put_u32(buffer + size, stored->kek_version);
-	return phi_bytes_of(buffer, size + 4);
+	size += 4;
+	if (stored->scope == SCOPE_SUBJECT)
+	{
+		phi_put_u64(buffer + size, stored->subject_token);
+		size += 8;
+	}
+	return phi_bytes_of(buffer, size);
 }
 
 /* Make the wrapping cipher of a KEK version ready; PHI_ERR_AUTH when the ring lacks it. */
@@ -94,4 +100,64 @@ UnwrapKey(const WrappedKey *stored, uint8 key[PHI_KEY_SIZE])
 	if (status == PHI_OK && memcmp(check, stored->check_value, CHECK_VALUE_SIZE) != 0)
 		status = PHI_ERR_AUTH;
 	return status;
+}
+
+void
+NewKey(WrappedKey *made, uint8 key[PHI_KEY_SIZE])
+{
+	phi_status status;
+
+	made->kek_version = KekCurrentVersion();
+	RandomBytes(made->uuid, PHI_UUID_SIZE);
+	made->uuid[6] = (made->uuid[6] & 0x0f) | 0x40; /* RFC 9562 version 4 */
+	made->uuid[8] = (made->uuid[8] & 0x3f) | 0x80;
+	RandomBytes(key, PHI_KEY_SIZE);
+	status = WrapKey(made, key);
+	if (status == PHI_OK)
+		return;
+	SecretWipe(key, PHI_KEY_SIZE);
+	ReportStatus(status, "wrap a new data key");
+}
+
+void
+UnwrapOrRaise(const WrappedKey *stored, uint32 dek_id, uint8 key[PHI_KEY_SIZE])
+{
+	phi_status status;
+
+	NoteSensitiveStatement(); /* what needs a key has values in its text, likely */
+	status = UnwrapKey(stored, key);
+	if (status == PHI_OK)
+		return;
+	SecretWipe(key, PHI_KEY_SIZE);
+	if (status != PHI_ERR_AUTH)
+		ReportStatus(status, "unwrap a data key");
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("data key %u cannot be unwrapped with key-encryption key version %u",
+						   dek_id, stored->kek_version),
+					errhint("Give the key-encryption key that wrapped it, in phi.kek_file or "
+							"phi.kek_command.")));
+}
+
+void
+RewrapOrRaise(WrappedKey *stored, uint32 dek_id, uint32 version)
+{
+	uint8 key[PHI_KEY_SIZE];
+	uint32 before = stored->kek_version;
+	phi_status status = UnwrapKey(stored, key);
+
+	if (status == PHI_ERR_AUTH)
+	{
+		SecretWipe(key, sizeof(key));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("data key %u cannot be unwrapped with key-encryption key version %u",
+						dek_id, before),
+				 errdetail("No key was wrapped anew."),
+				 errhint("Keep the old version beside the new one until this has succeeded.")));
+	}
+	stored->kek_version = version;
+	if (status == PHI_OK)
+		status = WrapKey(stored, key);
+	SecretWipe(key, sizeof(key));
+	CheckStatus(status, "wrap a data key anew");
 }

@@ -37,7 +37,8 @@ CREATE TABLE phi.table_policy
 	capture text NOT NULL CHECK (capture IN ('digest', 'row')),
 	protected_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	row_security boolean NOT NULL DEFAULT false, -- as they were before
-	force_row_security boolean NOT NULL DEFAULT false
+	force_row_security boolean NOT NULL DEFAULT false,
+	shreddable boolean NOT NULL DEFAULT false -- a key for each subject
 );
 COMMENT ON TABLE phi.table_policy IS 'Protected tables: one row for each call of phi.protect';
 

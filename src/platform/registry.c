@@ -33,7 +33,8 @@
 /* Columns of phi.table_policy and phi.column_policy, by position. */
 enum TablePolicyColumn
 {
-	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_LAST = TP_CAPTURE
+	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_SHREDDABLE = 10,
+	TP_LAST = TP_SHREDDABLE
 };
 enum ColumnPolicyColumn
 {
@@ -50,6 +51,7 @@ typedef struct TablePolicy
 	NameData keys[INDEX_MAX_KEYS];
 	Oid view;
 	bool capture_row;
+	bool shreddable;
 } TablePolicy;
 
 typedef struct RelationEntry
@@ -152,6 +154,7 @@ ReadTablePolicy(Registry *registry, Datum *values, bool *nulls)
 		policy->labels = *DatumGetName(values[TP_LABELS - 1]);
 	policy->view = nulls[TP_VIEW - 1] ? InvalidOid : DatumGetObjectId(values[TP_VIEW - 1]);
 	policy->capture_row = strcmp(TextDatumGetCString(values[TP_CAPTURE - 1]), "row") == 0;
+	policy->shreddable = DatumGetBool(values[TP_SHREDDABLE - 1]);
 	deconstruct_array(DatumGetArrayTypeP(values[TP_KEYS - 1]), NAMEOID, NAMEDATALEN, false,
 					  TYPALIGN_CHAR, &keys, NULL, &count);
 	policy->key_count = Min(count, INDEX_MAX_KEYS);
@@ -159,7 +162,7 @@ ReadTablePolicy(Registry *registry, Datum *values, bool *nulls)
 		policy->keys[i] = *DatumGetName(keys[i]);
 }
 
-/* One row of phi.column_policy; a kind that this library does not know is shown to nobody. */
+/* One row of phi.column_policy, after those of phi.table_policy; a kind that this library does not know is shown to nobody. */
 static void
 ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 {
@@ -167,6 +170,7 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	ColumnEntry *entry = hash_search(registry->columns, &id, HASH_ENTER, NULL);
 	ProtectedColumn *column = &entry->column;
 	char *kind = TextDatumGetCString(values[CP_KIND - 1]);
+	const TablePolicy *policy;
 	char *relation_name;
 
 	memset(column, 0, sizeof(ProtectedColumn));
@@ -182,6 +186,8 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	if (!nulls[CP_CONTEXT - 1])
 		column->search_context = *DatumGetName(values[CP_CONTEXT - 1]);
 	registry->searchable |= column->sealed && column->searchable;
+	policy = hash_search(registry->policies, &column->relation, HASH_FIND, NULL);
+	column->shreddable = policy && policy->shreddable;
 	relation_name = OidIsValid(column->relation) ? get_rel_name(column->relation) : NULL;
 	namestrcpy(&column->relation_name, relation_name ? relation_name : "");
 }
@@ -316,6 +322,7 @@ BuildRelation(Registry *registry, Oid relid, const TablePolicy *policy)
 	if (NameStr(policy->labels)[0] != '\0')
 		relation->labels = PolicyAttribute(relid, &policy->labels);
 	relation->capture_row = policy->capture_row;
+	relation->shreddable = policy->shreddable;
 	relation->key_count = policy->key_count;
 	for (int i = 0; i < policy->key_count; i++)
 	{

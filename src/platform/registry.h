@@ -25,6 +25,7 @@ typedef struct ProtectedColumn
 	AttrNumber attnum; /* in the relation asked for; 0 from RegistryColumn() */
 	phi_kind kind;
 	bool sealed; /* protect() has converted it */
+	bool shreddable; /* values are sealed under a key of their subject */
 	bool searchable;
 	uint8 search_generation;	 /* of the key of its search tags */
 	NameData search_context;	 /* columns of one context can be compared; empty: the column's own */
@@ -39,6 +40,7 @@ typedef struct ProtectedRelation
 	Oid subject_type;
 	AttrNumber labels; /* of the label column, or 0 */
 	bool capture_row;  /* capture => 'row' */
+	bool shreddable;   /* a key for each subject */
 	int key_count;	   /* columns of the primary key, 0 without one */
 	AttrNumber keys[INDEX_MAX_KEYS];
 	Oid key_types[INDEX_MAX_KEYS];

@@ -108,9 +108,8 @@ BEGIN
 	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = require_options.relation) THEN
 		RAISE EXCEPTION 'table "%" is protected already', relation USING ERRCODE = 'object_not_in_prerequisite_state',
 			HINT = 'A column of it is encrypted when phi.classify() names its kind.';
-	ELSIF shreddable IS DISTINCT FROM false THEN
-		RAISE EXCEPTION 'a key for each subject is not supported' USING ERRCODE = 'feature_not_supported',
-			HINT = 'Leave shreddable at false.';
+	ELSIF shreddable IS NULL THEN
+		RAISE EXCEPTION 'shreddable must be true or false' USING ERRCODE = 'null_value_not_allowed';
 	ELSIF capture = 'row' THEN
 		RAISE EXCEPTION 'capture of whole rows is not supported' USING ERRCODE = 'feature_not_supported',
 			HINT = 'Use capture => ''digest''.';
@@ -144,9 +143,10 @@ BEGIN
 	PERFORM phi.ensure_keys();
 	PERFORM phi.audit_install();
 
-	INSERT INTO phi.table_policy (relation, subject_column, key_columns, labels_column, capture, row_security, force_row_security)
+	INSERT INTO phi.table_policy (relation, subject_column, key_columns, labels_column, capture, row_security, force_row_security,
+		shreddable)
 	SELECT c.oid, protect.subject, phi.key_columns(c.oid), protect.labels, protect.capture, c.relrowsecurity,
-		c.relforcerowsecurity
+		c.relforcerowsecurity, protect.shreddable
 	FROM pg_class c WHERE c.oid = protect.relation;
 	PERFORM phi.seal_columns(protect.relation);
 	EXECUTE format('CREATE TRIGGER "~phi_seal" BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION phi.seal_row()',
@@ -154,7 +154,8 @@ BEGIN
 	PERFORM phi.guard_rows(protect.relation);
 	SELECT * INTO wanted FROM phi.view_name(protect.relation, protect.view);
 	made := phi.create_view(protect.relation, wanted.schema_name, wanted.view_name);
-	PERFORM phi.audit_record('protect', protect.relation, format('subject %I, view %s', protect.subject, made));
+	PERFORM phi.audit_record('protect', protect.relation, format('subject %I, view %s%s', protect.subject, made,
+		CASE WHEN protect.shreddable THEN ', a key for each subject' ELSE '' END));
 	RETURN made;
 END $$;
 REVOKE ALL ON FUNCTION phi.protect(regclass, name, text, name, text, boolean) FROM PUBLIC;
@@ -219,7 +220,7 @@ COMMENT ON FUNCTION phi.unprotect(regclass) IS
 	'Turns a protected table back to plain text: types, defaults and row security as they were; the classification stays';
 
 CREATE VIEW phi.protected_table AS
-	SELECT p.relation, p.subject_column, p.key_columns, p.labels_column, p.view, p.capture, p.protected_at,
+	SELECT p.relation, p.subject_column, p.key_columns, p.labels_column, p.view, p.capture, p.protected_at, p.shreddable,
 		(SELECT count(*) FROM phi.column_policy c
 		 WHERE c.relation::oid OPERATOR(pg_catalog.=) p.relation::oid AND c.sealed) AS encrypted_columns
 	FROM phi.table_policy p;

@@ -68,6 +68,10 @@ DECLARE
 BEGIN
 	IF rotate_key.relation IS NOT NULL THEN
 		PERFORM phi.require_protected(rotate_key.relation);
+		IF (SELECT p.shreddable FROM phi.table_policy p WHERE p.relation = rotate_key.relation) THEN
+			RAISE EXCEPTION 'table "%" has a key for each subject', rotate_key.relation
+				USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'phi.rotate_kek() wraps those anew.';
+		END IF;
 	END IF;
 	made := phi.make_data_key(rotate_key.relation);
 	PERFORM phi.audit_record('rotate_key', coalesce(rotate_key.relation, 'phi.data_key'),
@@ -143,7 +147,8 @@ BEGIN
 	WHERE p.relation = reseal_end.relation AND p.operation = 'reseal'
 	RETURNING p.changed INTO changed;
 	PERFORM phi.audit_record('reseal', reseal_end.relation, format('finished: %s rows, data key %s', changed,
-		phi.write_key(reseal_end.relation)));
+		CASE WHEN (SELECT p.shreddable FROM phi.table_policy p WHERE p.relation = reseal_end.relation) THEN 'of each subject'
+			ELSE phi.write_key(reseal_end.relation)::text END));
 	IF reseal_end.unreadable > 0 THEN
 		RAISE WARNING '% values of table "%" do not open and were left as they are', reseal_end.unreadable,
 			reseal_end.relation USING HINT = 'phi.key_usage() tells which data keys they are under.';
@@ -289,14 +294,16 @@ BEGIN
 		UNION ALL
 		SELECT u.dek_id, pg_describe_object(e.class_id, e.object_id, 0), u."values"
 		FROM phi.stored_expressions() e CROSS JOIN LATERAL phi.node_keys(e.expression) u)
-	SELECT coalesce(k.dek_id, u.dek_id) AS dek_id, coalesce(k.state, 'unknown'), u.object, coalesce(sum(u."values"), 0)::bigint
+	SELECT n.dek_id, coalesce(k.state, s.state, 'unknown'), u.object, coalesce(sum(u."values"), 0)::bigint
 	FROM (SELECT * FROM phi.data_key d WHERE d.scope <> 'root') k FULL JOIN used u ON u.dek_id = k.dek_id
-	GROUP BY coalesce(k.dek_id, u.dek_id), k.state, u.object
-	ORDER BY coalesce(k.dek_id, u.dek_id), u.object COLLATE "C";
+		LEFT JOIN phi.subject_key s ON s.dek_id = u.dek_id
+		CROSS JOIN LATERAL (SELECT CASE WHEN s.dek_id IS NULL THEN coalesce(k.dek_id, u.dek_id) END) AS n (dek_id)
+	GROUP BY n.dek_id, 2, u.object
+	ORDER BY n.dek_id, u.object COLLATE "C", 2;
 END $$;
 REVOKE ALL ON FUNCTION phi.key_usage() FROM PUBLIC;
 COMMENT ON FUNCTION phi.key_usage() IS
-	'The number of values under each data key, by column or stored expression: reads every table with an encrypted column';
+	'The number of values under each data key, by column or stored expression; those under keys of subjects in one row, without an id, for each state: reads every table with an encrypted column';
 
 CREATE FUNCTION phi.destroy_key(dek_id integer) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -92,7 +92,8 @@ phi_seal_in_place(PG_FUNCTION_ARGS)
 }
 
 /*
- * phi.open_in_place(value): the plain value, for phi.unprotect.
+ * phi.open_in_place(value): the plain value, for phi.unprotect; NULL where the
+ * subject was shredded.
  */
 Datum
 phi_open_in_place(PG_FUNCTION_ARGS)
@@ -104,13 +105,15 @@ phi_open_in_place(PG_FUNCTION_ARGS)
 	ReadHeader(PG_GETARG_DATUM(0), &header);
 	column = header.bound ? RegistryColumn(header.column_id) : NULL;
 	RequireMaintenance(column && OwnerCommandFor(column->relation, true));
+	if (IsDead(&header))
+		PG_RETURN_NULL();
 	PG_RETURN_DATUM(
 		OpenValue(SignatureInner(fcinfo->flinfo, true), PG_GETARG_DATUM(0), &header));
 }
 
 /*
  * phi.is_sealed_for(value, column_id, subject, labels [, key...]): is the
- * value sealed for that place?  True for NULL.
+ * value sealed for that place?  True for NULL, and for what never opens again.
  */
 Datum
 phi_is_sealed_for(PG_FUNCTION_ARGS)
@@ -123,5 +126,5 @@ phi_is_sealed_for(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	TargetArguments(fcinfo, &target);
 	ReadHeader(PG_GETARG_DATUM(0), &header);
-	PG_RETURN_BOOL(SealedFor(&header, &target));
+	PG_RETURN_BOOL(SealedFor(&header, &target) || IsDead(&header));
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * reseal.c
  *		Sealing the values of a protected table anew under its current data
- *		key, a batch of rows at a time.
+ *		key, or under the keys of their subjects, a batch of rows at a time.
  *
  * The header says whether a value is under the current key already, so a batch
  * can be repeated, and an interrupted run goes on where it was.  A value keeps
@@ -53,9 +53,28 @@ OpenQuietly(struct varlena *stored, const phi_header *header, const uint8 *colum
 	return true;
 }
 
-/* The value under the relation's current key, or NULL when it does not open. */
+/* The key that a value belongs under. */
+static phi_data_key *
+WantedKey(const ProtectedRelation *policy, const phi_header *header)
+{
+	return policy->shreddable && header->bound ? KeyringSubjectKey(header->subject_token)
+											   : KeyringRelationKey(policy->root);
+}
+
+/* Is a value under another key than it belongs under, and not dead? */
+static bool
+ValueNeeded(const ProtectedRelation *policy, const phi_header *header)
+{
+	uint32 wanted = policy->shreddable && header->bound
+						? KeyringSubjectKeyId(header->subject_token)
+						: KeyringRelationKey(policy->root)->id;
+
+	return header->dek_id != wanted && !IsDead(header);
+}
+
+/* The value under the key that it belongs under, or NULL when it does not open. */
 static struct varlena *
-ResealValue(Datum value, const phi_header *header, Oid root)
+ResealValue(Datum value, const phi_header *header, const ProtectedRelation *policy)
 {
 	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
 	const ProtectedColumn *column = header->bound ? RegistryColumn(header->column_id) : NULL;
@@ -72,7 +91,7 @@ ResealValue(Datum value, const phi_header *header, Oid root)
 	if ((header->bound && !column) || !KeyringHas(header->dek_id) ||
 		!OpenQuietly(stored, header, column_uuid, &plain))
 		return NULL;
-	key = KeyringRelationKey(root);
+	key = WantedKey(policy, header);
 	renewed.dek_id = key->id;
 	out.capacity = phi_envelope_size(&renewed, plain.size);
 	sealed = palloc(out.capacity + VARHDRSZ);
@@ -94,7 +113,6 @@ static bool
 ResealNeeded(TupleTableSlot *row, void *state)
 {
 	const ProtectedRelation *policy = ((Reseal *) state)->policy;
-	uint32 current = KeyringRelationKey(policy->root)->id;
 	phi_header header;
 
 	for (int i = 0; i < policy->column_count; i++)
@@ -104,7 +122,7 @@ ResealNeeded(TupleTableSlot *row, void *state)
 		if (row->tts_isnull[position])
 			continue;
 		ReadHeader(row->tts_values[position], &header);
-		if (header.dek_id != current)
+		if (ValueNeeded(policy, &header))
 			return true;
 	}
 	return false;
@@ -115,7 +133,6 @@ static bool
 ResealChange(TupleTableSlot *copy, void *state)
 {
 	Reseal *work = state;
-	uint32 current = KeyringRelationKey(work->policy->root)->id;
 	bool changed = false;
 	phi_header header;
 
@@ -127,9 +144,9 @@ ResealChange(TupleTableSlot *copy, void *state)
 		if (copy->tts_isnull[position])
 			continue;
 		ReadHeader(copy->tts_values[position], &header);
-		if (header.dek_id == current)
+		if (!ValueNeeded(work->policy, &header))
 			continue;
-		sealed = ResealValue(copy->tts_values[position], &header, work->policy->root);
+		sealed = ResealValue(copy->tts_values[position], &header, work->policy);
 		if (!sealed)
 		{
 			work->unreadable++;
@@ -171,7 +188,9 @@ RecordBatch(const RowWalk *walk, const ProtectedRelation *policy)
 	event.action = "reseal";
 	event.outcome = "success";
 	event.relation = RelationGetRelid(walk->relation);
-	event.detail = psprintf("rows under data key %u", KeyringRelationKey(policy->root)->id);
+	event.detail = policy->shreddable ? "rows under the keys of their subjects"
+									  : psprintf("rows under data key %u",
+												 KeyringRelationKey(policy->root)->id);
 	event.row_count = walk->changed;
 	AuditAppend(&event);
 }

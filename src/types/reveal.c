@@ -5,7 +5,7 @@
  *
  * Nothing else in the extension returns a plain value to a query.  It gives
  * NULL when nothing may be shown, for an unbound value (it belongs to nobody
- * yet), in a security-restricted operation (ANALYZE of an expression would
+ * yet), for one whose subject was shredded, in a security-restricted operation (ANALYZE of an expression would
  * store it) and while a query is planned.  It is refused in triggers and in whatever else a data-modifying
  * statement runs by itself: that is the table owner's code, in the session of
  * whoever writes.  Rules are refused by the planner hook.
@@ -274,6 +274,8 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 		PG_RETURN_NULL();
 	if (column_id != 0 && column_id != header.column_id)
 		RaiseMoved(column, "column");
+	if (IsDead(&header))
+		PG_RETURN_NULL();
 	CheckRow(fcinfo, first, state, &header, column);
 
 	NoteSensitiveStatement();

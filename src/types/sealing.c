@@ -49,15 +49,45 @@ SealedFor(const phi_header *header, const SealTarget *target)
 		   header->subject_token == target->subject_token &&
 		   header->row_token == target->row_token && header->label_set == target->label_set &&
 		   header->searchable == column->searchable &&
-		   (!column->searchable || header->search_tag[0] == column->search_generation);
+		   (!column->searchable || header->search_tag[0] == column->search_generation ||
+			header->search_tag[0] == PHI_SEARCH_TAG_DEAD);
 }
 
-/* The header of a new value around plain. */
+bool
+IsDead(const phi_header *header)
+{
+	return header->bound && KeyringShredded(header->dek_id);
+}
+
+bool
+HasLiveTag(const phi_header *header)
+{
+	return header->searchable && header->search_tag[0] != PHI_SEARCH_TAG_DEAD;
+}
+
+/*
+ * The tag is part of what the value's own tag authenticates, so the value is
+ * altered for good.  Random: dead values do not equal each other, and a unique
+ * index takes them.
+ */
+struct varlena *
+DeadenTag(Datum value, const phi_header *header)
+{
+	struct varlena *dead = PG_DETOAST_DATUM_COPY(value);
+	phi_header changed = *header;
+	size_t size;
+
+	changed.search_tag[0] = PHI_SEARCH_TAG_DEAD;
+	RandomBytes(changed.search_tag + 1, PHI_SEARCH_TAG_SIZE - 1);
+	CheckStatus(phi_header_write(&changed, (uint8 *) VARDATA(dead), &size), "alter a search tag");
+	return dead;
+}
+
+/* The header of a new value around plain; its key is for the caller to name. */
 static void
-FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target, phi_bytes plain)
+FillHeader(phi_header *header, const SealTarget *target, phi_bytes plain)
 {
 	memset(header, 0, sizeof(*header));
-	header->dek_id = dek_id;
 	if (!target)
 		return;
 	header->bound = true;
@@ -70,8 +100,21 @@ FillHeader(phi_header *header, uint32 dek_id, const SealTarget *target, phi_byte
 		SearchTag(target->column, plain, header->search_tag);
 }
 
+/* The key that a value of the target is sealed under. */
+static phi_data_key *
+TargetKey(const SealTarget *target)
+{
+	if (!target)
+		return KeyringCurrentKey();
+	if (target->column->shreddable)
+		return KeyringSubjectKey(target->subject_token);
+	return KeyringRelationKey(target->column->relation);
+}
+
 /*
- * Seal plain bytes under the current data key.
+ * Seal plain bytes under the current data key, or that of the subject.  The tag
+ * is made first: that may look into catalogs, after which a key that was asked
+ * for before might be gone.
  */
 struct varlena *
 SealBytes(phi_bytes plain, const SealTarget *target)
@@ -84,7 +127,6 @@ SealBytes(phi_bytes plain, const SealTarget *target)
 	struct varlena *sealed;
 
 	NoteSensitiveStatement();
-	key = target ? KeyringRelationKey(target->column->relation) : KeyringCurrentKey();
 	if (plain.size > MAX_PLAIN)
 	{
 		HideValueContext();
@@ -93,7 +135,9 @@ SealBytes(phi_bytes plain, const SealTarget *target)
 						errdetail("A sealed value holds at most %zu bytes.", MAX_PLAIN),
 						errhidestmt(true)));
 	}
-	FillHeader(&header, key->id, target, plain);
+	FillHeader(&header, target, plain);
+	key = TargetKey(target);
+	header.dek_id = key->id;
 	out.capacity = phi_envelope_size(&header, plain.size);
 	sealed = palloc(out.capacity + VARHDRSZ);
 	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);

@@ -27,8 +27,17 @@ typedef struct SealTarget
 /* Parse the header of a stored value without fetching all of it; raises when malformed. */
 extern void ReadHeader(Datum value, phi_header *header);
 
-/* Is the value sealed for exactly this place, with a search tag where the column has them? */
+/* Is the value sealed for exactly this place, with a search tag (a dead one, too) where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);
+
+/* Was the value sealed under a subject's key that was destroyed?  Nothing opens it any more. */
+extern bool IsDead(const phi_header *header);
+
+/* Does the value have a search tag that a search may find? */
+extern bool HasLiveTag(const phi_header *header);
+
+/* The value with a random tag that equals none.  It cannot be opened then, by any key. */
+extern struct varlena *DeadenTag(Datum value, const phi_header *header);
 
 /* Seal plain bytes: unbound (target NULL) or for a place. */
 extern struct varlena *SealBytes(phi_bytes plain, const SealTarget *target);

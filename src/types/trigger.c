@@ -14,7 +14,8 @@
  *	- the session may see it in full, and wrote the row itself: no trigger or
  *	  default of the table's owner can have put it there.
  * Everything else is refused: ciphertext moved between rows, columns or
- * subjects must not open there.
+ * subjects must not open there.  What cannot open anywhere, because its
+ * subject was shredded, stays as it is, but with no tag that a search finds.
  *-------------------------------------------------------------------------
  */
 #include "types/sealing.h"
@@ -261,10 +262,16 @@ SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColum
 	SealTarget target;
 	phi_header header;
 	struct varlena *sealed;
+	bool in_place;
 
 	ColumnTarget(&target, row, column);
 	ReadHeader(value, &header);
-	if (SealedFor(&header, &target))
+	in_place = SealedFor(&header, &target);
+	if (in_place && !(column->shreddable && HasLiveTag(&header)))
+		return value;
+	if (IsDead(&header))
+		return HasLiveTag(&header) ? PointerGetDatum(DeadenTag(value, &header)) : value;
+	if (in_place)
 		return value;
 	if (header.bound && !MayRebind(trigger, row, &target, value, &header))
 		RefuseForeign(row, column);
