@@ -12,7 +12,7 @@
  *
  * There may be a million keys, so each is looked up when it is needed, by id
  * or by subject, with the latest snapshot, and a process keeps the last
- * SUBJECT_SLOTS of them.  A new key makes nobody forget anything.  An update
+ * MAX_SLOTS of them.  A new key makes nobody forget anything.  An update
  * of the table (that is: a shredding) invalidates it in the relcache, and then
  * every process wipes what it kept, when it reads the message: at its next
  * statement.  That may come with any look into a catalog, so a key that was
@@ -21,8 +21,9 @@
  * Keys that a transaction made are dropped when it, or a subtransaction of it,
  * rolls back, and when it is prepared.
  *
- * Memory: the slots are one area for the process' life, kept out of core dumps;
- * a slot is wiped when another key takes it.
+ * Memory: the slots are one area, kept out of core dumps, that grows when it is
+ * full and lives as long as the process; a slot is wiped when another key takes
+ * it.
  *-------------------------------------------------------------------------
  */
 #include "keyring/subject_key.h"
@@ -45,8 +46,9 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#define SUBJECT_SLOTS 4096 /* keys kept in a process */
-#define READY_KEYS	  8    /* of which are ready for use */
+#define MIN_SLOTS  256   /* keys kept in a process: as many at first, */
+#define MAX_SLOTS  16384 /* and at most (2 MB) */
+#define READY_KEYS 8     /* of which are ready for use */
 
 /* Columns of phi.subject_key, by position. */
 enum SubjectKeyColumn
@@ -100,7 +102,9 @@ typedef struct SlotOfSubject
 	int slot;
 } SlotOfSubject;
 
-static SubjectSlot *Slots = NULL; /* of SUBJECT_SLOTS */
+static SubjectSlot *Slots = NULL;
+static int Capacity = 0; /* slots there are */
+static int Filled = 0;	 /* slots that were ever taken; those after them are free */
 static HTAB *SlotsById = NULL;
 static HTAB *SlotsBySubject = NULL; /* the keys that new values are sealed under */
 static int Hand = 0;				/* of the clock that chooses what is dropped */
@@ -111,6 +115,24 @@ static uint64 KeyTableGeneration = 0; /* of the catalog, when it was looked up *
 static bool FreshKeys = false; /* may a slot be fresh? */
 
 /* ---- what is kept ---- */
+
+/* Make room for more slots; those there are move. */
+static void
+GrowSlots(int capacity)
+{
+	SubjectSlot *grown = MemoryContextAlloc(TopMemoryContext, sizeof(SubjectSlot) * capacity);
+
+	SecretProtect(grown, sizeof(SubjectSlot) * capacity);
+	memset(grown, 0, sizeof(SubjectSlot) * capacity);
+	if (Slots)
+	{
+		memcpy(grown, Slots, sizeof(SubjectSlot) * Capacity);
+		SecretWipe(Slots, sizeof(SubjectSlot) * Capacity);
+		pfree(Slots);
+	}
+	Slots = grown;
+	Capacity = capacity;
+}
 
 /* Make the memory at first use; find the table. */
 static void
@@ -125,10 +147,7 @@ PrepareSlots(void)
 	if (SlotsBySubject)
 		return;
 	if (!Slots)
-	{
-		Slots = MemoryContextAllocZero(TopMemoryContext, sizeof(SubjectSlot) * SUBJECT_SLOTS);
-		SecretProtect(Slots, sizeof(SubjectSlot) * SUBJECT_SLOTS);
-	}
+		GrowSlots(MIN_SLOTS);
 	control.hcxt = TopMemoryContext;
 	control.keysize = sizeof(uint32);
 	control.entrysize = sizeof(SlotOfId);
@@ -178,8 +197,9 @@ SubjectKeysInvalidate(Oid relid)
 {
 	if (!Slots || (relid != InvalidOid && relid != KeyTable))
 		return;
-	for (int i = 0; i < SUBJECT_SLOTS; i++)
+	for (int i = 0; i < Filled; i++)
 		DropSlot(&Slots[i]);
+	Filled = Hand = 0;
 }
 
 /* Drop the keys that the transaction made, or keep them for good. */
@@ -188,7 +208,7 @@ EndFreshKeys(bool keep)
 {
 	if (!FreshKeys)
 		return;
-	for (int i = 0; i < SUBJECT_SLOTS; i++)
+	for (int i = 0; i < Filled; i++)
 	{
 		if (Slots[i].fresh && !keep)
 			DropSlot(&Slots[i]);
@@ -212,7 +232,7 @@ static void
 AtSubtransactionEnd(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB && FreshKeys)
-		for (int i = 0; i < SUBJECT_SLOTS; i++)
+		for (int i = 0; i < Filled; i++)
 			if (Slots[i].fresh)
 				DropSlot(&Slots[i]);
 }
@@ -224,16 +244,20 @@ SubjectKeysInit(void)
 	RegisterSubXactCallback(AtSubtransactionEnd, NULL);
 }
 
-/* A free slot: the next that was not used since the hand passed by. */
+/* A free slot: a new one, or the next that was not used since the hand passed by. */
 static SubjectSlot *
 TakeSlot(void)
 {
 	SubjectSlot *slot;
 
+	if (Filled == Capacity && Capacity < MAX_SLOTS)
+		GrowSlots(Capacity * 2);
+	if (Filled < Capacity)
+		return &Slots[Filled++];
 	for (;;)
 	{
 		slot = &Slots[Hand];
-		Hand = (Hand + 1) % SUBJECT_SLOTS;
+		Hand = (Hand + 1) % Capacity;
 		if (slot->state == SLOT_FREE || !slot->used)
 			break;
 		slot->used = false;

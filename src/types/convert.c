@@ -103,10 +103,10 @@ phi_open_in_place(PG_FUNCTION_ARGS)
 
 	RequireMaintenance(OwnerCommandInProgress());
 	ReadHeader(PG_GETARG_DATUM(0), &header);
-	column = header.bound ? RegistryColumn(header.column_id) : NULL;
-	RequireMaintenance(column && OwnerCommandFor(column->relation, true));
 	if (IsDead(&header))
 		PG_RETURN_NULL();
+	column = header.bound ? RegistryColumn(header.column_id) : NULL;
+	RequireMaintenance(column && OwnerCommandFor(column->relation, true));
 	PG_RETURN_DATUM(
 		OpenValue(SignatureInner(fcinfo->flinfo, true), PG_GETARG_DATUM(0), &header));
 }

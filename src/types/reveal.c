@@ -272,10 +272,10 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	form = PermittedForm(&header, column);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
+	if (IsDead(&header))
+		PG_RETURN_NULL(); /* wherever it was moved */
 	if (column_id != 0 && column_id != header.column_id)
 		RaiseMoved(column, "column");
-	if (IsDead(&header))
-		PG_RETURN_NULL();
 	CheckRow(fcinfo, first, state, &header, column);
 
 	NoteSensitiveStatement();
