@@ -61,7 +61,7 @@ sub start_with
 	return;
 }
 
-# ---- a protected table ----
+# ---- a protected table: what comes in is sealed under the common key first, then under that of its subject ----
 
 start_with(LD_PRELOAD => $library, PHI_FAULT_FILE => $plan);
 phi_roles($node);
@@ -73,7 +73,7 @@ SQL
 ask($node, 'officer', <<'SQL');
 SELECT phi.classify('patient', 'tag', 'none'), phi.classify('patient', 'name', 'name'), phi.classify('patient', 'born', 'birth_date');
 SELECT phi.classify('patient', 'ssn', 'ssn', searchable => true);
-SELECT phi.protect('patient', subject => 'id');
+SELECT phi.protect('patient', subject => 'id', shreddable => true);
 SQL
 ask($node, 'hospital', 'GRANT SELECT ON patient_redacted TO clinician');
 
@@ -114,7 +114,7 @@ sub try
 }
 
 # Every error that a fault may end in: what could not be done, and nothing else.
-my $clean = qr/^(?:XX000:\ could\ not\ (?:pass\ the\ known-answer\ test\ of\ the\ cipher|unwrap\ a\ data\ key|prepare\ a\ data\ key|seal\ a\ value
+my $clean = qr/^(?:XX000:\ could\ not\ (?:wrap\ a\ new\ data\ key|pass\ the\ known-answer\ test\ of\ the\ cipher|unwrap\ a\ data\ key|prepare\ a\ data\ key|seal\ a\ value
 	|open\ a\ sealed\ value|obtain\ random\ bytes|derive\ the\ token\ keys|derive\ a\ search\ key|make\ a\ search\ tag|digest\ a\ row)
 	|XX001:\ could\ not\ open\ a\ sealed\ value
 	|55000:\ data\ key\ \d\ cannot\ be\ unwrapped\ with\ key-encryption\ key\ version\ 1)$/x;
@@ -186,7 +186,7 @@ foreach my $function ('EVP_CipherUpdate', 'EVP_EncryptFinal_ex', 'EVP_CIPHER_CTX
 is(faulty(0, "UPDATE patient SET name = 'Quarrymoor!'", '', 'EVP_EncryptFinal_ex', $stored - 1), 'XX000: could not seal a value', 'and of an UPDATE');
 fault('EVP_EncryptFinal_ex', 4);
 is(refused($node, '', "SET row_security = off; COPY patient FROM STDIN;\n" . join('', map { "$_\tZephyrwick\tQuarrymoor\t987-31-$_\t1911-07-23\n" } 3000, 3001) . "\\.\n"),
-	'XX000: could not seal a value', 'and of COPY');
+	'XX000: could not wrap a new data key', 'and of COPY, as it makes the key of a subject');
 fault();
 is(join("\n", splice @trouble), '', 'with nothing else');
 is(ask($node, '', 'SET row_security = off; SELECT count(*) FROM patient'), $stored, 'no row is stored');
