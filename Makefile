@@ -9,7 +9,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
-KEYRING = provider kek wrap keyring subject_key rotate tokens
+KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict

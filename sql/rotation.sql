@@ -89,7 +89,7 @@ ROLLBACK;
 
 -- a new key for all: what is there stays as it is, what is written has the new one
 SELECT phi.rotate_key() > 0 AS rotated;
-SELECT scope, state, opens FROM phi.key_status() ORDER BY dek_id DESC LIMIT 2;
+SELECT scope, state, opens FROM phi.key_status() WHERE scope = 'data' ORDER BY dek_id DESC LIMIT 2;
 SET SESSION AUTHORIZATION rot_clinician;
 UPDATE rot.patient SET name = 'Bea' WHERE id = 1;
 UPDATE rot.patient SET zip = zip WHERE id = 2;

@@ -111,6 +111,11 @@ SET row_security = off;
 CREATE TABLE kept AS SELECT id, name::text AS name, ssn::text AS ssn, note::text AS note FROM shr.patient;
 INSERT INTO shr.copy SELECT id, ssn, name FROM shr.patient;
 INSERT INTO shr.copy SELECT id, ssn, name FROM shr.bill;
+CREATE FUNCTION shr.fail(phi.encrypted_text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+	IF current_setting('shr.fail', true) = 'on' THEN RAISE EXCEPTION 'not this way'; END IF; RETURN 1; END $$;
+CREATE TABLE shr.hostile AS SELECT id, ssn FROM shr.patient WHERE id = 4;
+ALTER TABLE shr.hostile OWNER TO shr_owner;
+CREATE INDEX ON shr.hostile (shr.fail(ssn));
 CREATE MATERIALIZED VIEW shr.snapshot AS SELECT id, ssn, name FROM shr.patient;
 CREATE TABLE kept_keys AS SELECT * FROM phi.subject_key;
 RESET row_security;
@@ -138,7 +143,8 @@ BEGIN;
 SAVEPOINT s;
 SELECT phi.shred_subject(2, 'asked for'); -- 1
 ROLLBACK TO s;
-SELECT phi.shred_subject(4, 'another'); -- 1
+SET LOCAL shr.fail = 'on';
+SELECT phi.shred_subject(4, 'another'); -- 1, and a warning: a copy's owner does not stop it
 SAVEPOINT s;
 SELECT phi.shred_subject(5, 'yet another'); -- 1
 RELEASE s;
@@ -175,6 +181,7 @@ SELECT count(*) FROM shr.patient a JOIN shr.copy c ON a.ssn = c.ssn WHERE a.id I
 SELECT phi.reveal(s.name) FROM shr.snapshot s WHERE s.id = 2; -- fails: no privilege
 RESET SESSION AUTHORIZATION;
 SELECT phi.reveal(s.name) FROM shr.snapshot s WHERE s.id = 2; -- nothing
+SELECT phi.reveal(h.ssn) FROM shr.hostile h; -- nothing
 
 -- nobody opens it, by no way
 SET row_security = off;

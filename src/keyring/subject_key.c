@@ -28,34 +28,14 @@
  */
 #include "keyring/subject_key.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "keyring/keyring.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 #define MIN_SLOTS  256   /* keys kept in a process: as many at first, */
 #define MAX_SLOTS  16384 /* and at most (2 MB) */
 #define READY_KEYS 8     /* of which are ready for use */
-
-/* Columns of phi.subject_key, by position. */
-enum SubjectKeyColumn
-{
-	SK_ID = 1, SK_TOKEN, SK_UUID, SK_STATE, SK_KEK, SK_WRAPPED, SK_CHECK, SK_CREATED,
-	SK_LAST = SK_CREATED
-};
 
 typedef enum SlotState
 {
@@ -80,14 +60,6 @@ typedef struct SubjectSlot
 		uint8 key[PHI_KEY_SIZE];
 	} as;
 } SubjectSlot;
-
-/* A row of the table; only id and state count for a destroyed key. */
-typedef struct SubjectKeyRow
-{
-	uint32 dek_id; /* 0: there is none */
-	bool destroyed;
-	WrappedKey stored;
-} SubjectKeyRow;
 
 /* Where a key is among the slots; an entry may be out of date. */
 typedef struct SlotOfId
@@ -296,140 +268,6 @@ KeepSubject(const SubjectSlot *slot)
 	entry->slot = (int) (slot - Slots);
 }
 
-/* ---- the table ---- */
-
-/* A bytea column of a fixed size. */
-static void
-CopyColumn(Datum value, bool isnull, uint8 *out, Size size)
-{
-	bytea *bytes = isnull ? NULL : DatumGetByteaPP(value);
-
-	if (!bytes || VARSIZE_ANY_EXHDR(bytes) != size)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("phi.subject_key holds a malformed key")));
-	memcpy(out, VARDATA_ANY(bytes), size);
-}
-
-/* Take a row apart. */
-static void
-ReadRow(HeapTuple tuple, TupleDesc columns, SubjectKeyRow *row)
-{
-	Datum values[SK_LAST];
-	bool nulls[SK_LAST];
-
-	if (columns->natts != SK_LAST)
-		elog(ERROR, "unexpected shape of phi.subject_key");
-	heap_deform_tuple(tuple, columns, values, nulls);
-	row->dek_id = (uint32) DatumGetInt32(values[SK_ID - 1]);
-	row->destroyed = strcmp(TextDatumGetCString(values[SK_STATE - 1]), "destroyed") == 0;
-	row->stored.scope = SCOPE_SUBJECT;
-	row->stored.subject_token = (uint64) DatumGetInt64(values[SK_TOKEN - 1]);
-	row->stored.kek_version = (uint32) DatumGetInt32(values[SK_KEK - 1]);
-	memcpy(row->stored.uuid, DatumGetUUIDP(values[SK_UUID - 1])->data, PHI_UUID_SIZE);
-	if (row->destroyed)
-		return;
-	CopyColumn(values[SK_WRAPPED - 1], nulls[SK_WRAPPED - 1], row->stored.wrapped, WRAPPED_SIZE);
-	CopyColumn(values[SK_CHECK - 1], nulls[SK_CHECK - 1], row->stored.check_value,
-			   CHECK_VALUE_SIZE);
-}
-
-/* The row of the lowest id that the key finds in an index; live alone or any; row->dek_id 0 without one. */
-static void
-FindRow(const char *index, ScanKey key, bool live, SubjectKeyRow *row)
-{
-	MemoryContext scratch =
-		AllocSetContextCreate(CurrentMemoryContext, "phi_guard subject key", ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(scratch);
-	Relation table = table_open(KeyTable, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(table, PhiRelation(index), true, NULL, 1, key);
-	SubjectKeyRow found = {0};
-	HeapTuple tuple;
-
-	row->dek_id = 0;
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		ReadRow(tuple, RelationGetDescr(table), &found);
-		if ((!live || !found.destroyed) && (row->dek_id == 0 || found.dek_id < row->dek_id))
-			*row = found;
-	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(scratch);
-}
-
-/* The row of an id. */
-static void
-FindRowOfId(uint32 dek_id, SubjectKeyRow *row)
-{
-	ScanKeyData key;
-
-	ScanKeyInit(&key, SK_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum((int32) dek_id));
-	FindRow("subject_key_pkey", &key, false, row);
-}
-
-/* The live key of a subject. */
-static void
-FindRowOfSubject(uint64 subject_token, SubjectKeyRow *row)
-{
-	ScanKeyData key;
-
-	ScanKeyInit(&key, SK_TOKEN, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum((int64) subject_token));
-	FindRow("subject_key_token_idx", &key, true, row);
-}
-
-/* A bytea of these bytes. */
-static Datum
-BytesDatum(const uint8 *data, Size size)
-{
-	bytea *out = palloc(size + VARHDRSZ);
-
-	SET_VARSIZE(out, size + VARHDRSZ);
-	memcpy(VARDATA(out), data, size);
-	return PointerGetDatum(out);
-}
-
-/* Make the key of a subject that has none; written below the executor, like an event of the log. */
-static SubjectSlot *
-MakeKey(uint64 subject_token)
-{
-	Relation table = table_open(KeyTable, RowExclusiveLock); /* waits for a rotation to end */
-	SubjectKeyRow row = {0};
-	uint8 key[PHI_KEY_SIZE];
-	Datum values[SK_LAST];
-	bool nulls[SK_LAST] = {false};
-	HeapTuple tuple;
-	SubjectSlot *slot;
-
-	if (RelationGetNumberOfAttributes(table) != SK_LAST)
-		elog(ERROR, "unexpected shape of phi.subject_key");
-	row.dek_id = (uint32) nextval_internal(PhiRelation("data_key_dek_id_seq"), false);
-	row.stored.scope = SCOPE_SUBJECT;
-	row.stored.subject_token = subject_token;
-	NewKey(&row.stored, key);
-	values[SK_ID - 1] = Int32GetDatum((int32) row.dek_id);
-	values[SK_TOKEN - 1] = Int64GetDatum((int64) subject_token);
-	values[SK_UUID - 1] = UUIDPGetDatum((pg_uuid_t *) row.stored.uuid);
-	values[SK_STATE - 1] = CStringGetTextDatum("current");
-	values[SK_KEK - 1] = Int32GetDatum((int32) row.stored.kek_version);
-	values[SK_WRAPPED - 1] = BytesDatum(row.stored.wrapped, WRAPPED_SIZE);
-	values[SK_CHECK - 1] = BytesDatum(row.stored.check_value, CHECK_VALUE_SIZE);
-	values[SK_CREATED - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
-	CatalogTupleInsert(table, tuple);
-	heap_freetuple(tuple);
-	table_close(table, NoLock);
-	CommandCounterIncrement(); /* so that it is found again, should it be dropped from the slots */
-
-	slot = KeepRow(&row);
-	memcpy(slot->as.key, key, PHI_KEY_SIZE);
-	slot->state = SLOT_OPEN;
-	slot->fresh = FreshKeys = true;
-	SecretWipe(key, sizeof(key));
-	return slot;
-}
-
 /* ---- finding ---- */
 
 /* The slot of an id, looked up when it is not kept; NULL when there is no such key. */
@@ -443,7 +281,7 @@ SlotOfKey(uint32 dek_id)
 	known = hash_search(SlotsById, &dek_id, HASH_FIND, NULL);
 	if (known)
 		return &Slots[known->slot];
-	FindRowOfId(dek_id, &row);
+	FindSubjectKey(dek_id, &row);
 	return row.dek_id == 0 ? NULL : KeepRow(&row);
 }
 
@@ -459,10 +297,28 @@ SlotOfToken(uint64 subject_token)
 	known = hash_search(SlotsBySubject, &subject_token, HASH_FIND, NULL);
 	if (known)
 		return &Slots[known->slot];
-	FindRowOfSubject(subject_token, &row);
+	FindKeyOfSubject(subject_token, &row);
 	if (row.dek_id == 0)
 		return NULL;
 	slot = KeepRow(&row);
+	KeepSubject(slot);
+	return slot;
+}
+
+/* Make the key of a subject that has none. */
+static SubjectSlot *
+MakeKey(uint64 subject_token)
+{
+	SubjectKeyRow row = {0};
+	uint8 key[PHI_KEY_SIZE];
+	SubjectSlot *slot;
+
+	InsertSubjectKey(subject_token, &row, key);
+	slot = KeepRow(&row);
+	memcpy(slot->as.key, key, PHI_KEY_SIZE);
+	slot->state = SLOT_OPEN;
+	slot->fresh = FreshKeys = true;
+	SecretWipe(key, sizeof(key));
 	KeepSubject(slot);
 	return slot;
 }
@@ -537,8 +393,7 @@ SubjectKeyStored(uint32 dek_id, WrappedKey *stored)
 {
 	SubjectKeyRow row;
 
-	PrepareSlots();
-	FindRowOfId(dek_id, &row);
+	FindSubjectKey(dek_id, &row);
 	*stored = row.stored;
 	return row.dek_id != 0 && !row.destroyed;
 }
@@ -548,12 +403,7 @@ KeyringSubjectKey(uint64 subject_token)
 {
 	SubjectSlot *slot = SlotOfToken(subject_token);
 
-	if (unlikely(!slot))
-	{
-		slot = MakeKey(subject_token);
-		KeepSubject(slot);
-	}
-	return ReadySlot(slot);
+	return ReadySlot(likely(slot) ? slot : MakeKey(subject_token));
 }
 
 uint32
@@ -562,70 +412,4 @@ KeyringSubjectKeyId(uint64 subject_token)
 	SubjectSlot *slot = SlotOfToken(subject_token);
 
 	return slot ? slot->dek_id : 0;
-}
-
-/* ---- another key-encryption key ---- */
-
-/* Wrap the key of a row anew; false when it needs none of that. */
-static bool
-RewrapTuple(Relation table, HeapTuple tuple, uint32 version)
-{
-	Datum values[SK_LAST] = {0};
-	bool nulls[SK_LAST] = {false};
-	bool replace[SK_LAST] = {false};
-	SubjectKeyRow row;
-	HeapTuple changed;
-
-	ReadRow(tuple, RelationGetDescr(table), &row);
-	if (row.destroyed || row.stored.kek_version == version)
-		return false;
-	RewrapOrRaise(&row.stored, row.dek_id, version);
-	values[SK_KEK - 1] = Int32GetDatum((int32) version);
-	values[SK_WRAPPED - 1] = BytesDatum(row.stored.wrapped, WRAPPED_SIZE);
-	values[SK_CHECK - 1] = BytesDatum(row.stored.check_value, CHECK_VALUE_SIZE);
-	replace[SK_KEK - 1] = replace[SK_WRAPPED - 1] = replace[SK_CHECK - 1] = true;
-	changed = heap_modify_tuple(tuple, RelationGetDescr(table), values, nulls, replace);
-	CatalogTupleUpdate(table, &tuple->t_self, changed);
-	return true;
-}
-
-/* One pass over the table; the rows are taken one by one, whatever their number. */
-static uint64
-RewrapPass(Relation table, uint32 version)
-{
-	MemoryContext scratch = AllocSetContextCreate(
-		CurrentMemoryContext, "phi_guard subject key rotation", ALLOCSET_DEFAULT_SIZES);
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	MemoryContext old = CurrentMemoryContext;
-	uint64 count = 0;
-	HeapTuple tuple;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(scratch);
-		count += RewrapTuple(table, tuple, version);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(scratch);
-	}
-	systable_endscan(scan);
-	MemoryContextDelete(scratch);
-	CommandCounterIncrement();
-	return count;
-}
-
-/*
- * The second pass finds the keys that were being made during the first; who
- * would make one waits for it alone.
- */
-uint64
-RewrapSubjectKeys(uint32 version)
-{
-	Relation table = table_open(PhiRelation("subject_key"), RowExclusiveLock);
-	uint64 count = RewrapPass(table, version);
-
-	LockRelation(table, ShareRowExclusiveLock);
-	count += RewrapPass(table, version);
-	table_close(table, NoLock);
-	return count;
 }

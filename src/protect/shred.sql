@@ -27,6 +27,21 @@ REVOKE ALL ON FUNCTION phi.shred_values(regclass, bigint, integer) FROM PUBLIC;
 COMMENT ON FUNCTION phi.shred_values(regclass, bigint, integer) IS
 	'Internal: phi.shred_batch for all of a table; returns the number of rows changed';
 
+-- A copy in somebody's own table must not stand in the way: its owner could hold its rows, or fail in an index
+-- expression.  Its values are dead in any case.
+CREATE FUNCTION phi.shred_copies(relation regclass, subject_token bigint, dead_key integer) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+BEGIN
+	RETURN phi.shred_values(shred_copies.relation, shred_copies.subject_token, shred_copies.dead_key);
+EXCEPTION WHEN OTHERS THEN
+	RAISE WARNING 'search tags of the subject remain in table "%"', shred_copies.relation
+		USING ERRCODE = SQLSTATE, HINT = 'Its values are dead, but a search finds them. Delete the rows.';
+	RETURN 0;
+END $$;
+REVOKE ALL ON FUNCTION phi.shred_copies(regclass, bigint, integer) FROM PUBLIC;
+COMMENT ON FUNCTION phi.shred_copies(regclass, bigint, integer) IS
+	'Internal: phi.shred_values for a table that is not shreddable; a failure is a warning';
+
 -- Nobody may seal a value of the subject under a key that we destroy without
 -- our seeing it.  So the shreddable tables are locked against writers, whose
 -- next statement then finds no key and makes one; table_policy against
@@ -56,8 +71,14 @@ BEGIN
 		FROM phi.data_key d RETURNING dek_id INTO dead_key;
 	END IF;
 	changed := 0;
-	FOR member IN SELECT r.r FROM phi.encrypted_relations() AS r (r) JOIN pg_class c ON c.oid = r.r WHERE c.relkind = 'r' LOOP
+	FOR member IN SELECT t.t FROM phi.table_policy p CROSS JOIN LATERAL phi.tree(p.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
+		WHERE p.shreddable AND c.relkind = 'r' LOOP
 		changed := changed + phi.shred_values(member, shred_token.subject_token, dead_key);
+	END LOOP;
+	FOR member IN SELECT r.r FROM phi.encrypted_relations() AS r (r) JOIN pg_class c ON c.oid = r.r
+		WHERE c.relkind = 'r' AND NOT EXISTS (
+			SELECT FROM phi.table_policy p CROSS JOIN LATERAL phi.tree(p.relation) AS t (t) WHERE p.shreddable AND t.t = r.r) LOOP
+		changed := changed + phi.shred_copies(member, shred_token.subject_token, dead_key);
 	END LOOP;
 	IF keys = 0 AND changed = 0 THEN
 		RAISE EXCEPTION 'the subject has no key' USING ERRCODE = 'undefined_object',
