@@ -119,7 +119,8 @@ CREATE INDEX ON shr.hostile (shr.fail(ssn));
 CREATE MATERIALIZED VIEW shr.snapshot AS SELECT id, ssn, name FROM shr.patient;
 CREATE TABLE kept_keys AS SELECT * FROM phi.subject_key;
 RESET row_security;
-SELECT phi.grant_consent(2, 'HRESCH', actor => 'Dr. Quux') > 0 AS granted, phi.deny_consent(3, 'HRESCH', workforce_role => 'researcher') > 0 AS denied;
+SELECT phi.grant_consent(2, 'HRESCH', actor => 'Dr. Quux') AS granted \gset
+SELECT phi.deny_consent(3, 'HRESCH', workforce_role => 'researcher') AS denied \gset
 SET SESSION AUTHORIZATION shr_clinician;
 PREPARE whole AS SELECT id, name, ssn, born, right(note, 7) AS note FROM shr.patient_redacted WHERE id IN (2, 3) ORDER BY id;
 PREPARE number AS SELECT id FROM shr.patient WHERE ssn = $1;
@@ -164,7 +165,7 @@ SELECT count(*), bool_and(wrapped IS NULL AND check_value IS NULL) AS wiped FROM
 SELECT reason, detail, row_count, subjects = (SELECT array_agg(k.subject_token) FROM phi.subject_key k WHERE k.dek_id = (SELECT min(dek_id) + 1 FROM phi.subject_key)) AS of_2
 	FROM phi_audit.event WHERE action = 'shred' ORDER BY event_id DESC LIMIT 1;
 SELECT decision, status, subject, purposes, actors, valid_from, octet_length(program) > 0 AS program FROM phi.consent
-	WHERE subject_token IN (SELECT k.subject_token FROM phi.subject_key k WHERE k.dek_id - (SELECT min(dek_id) FROM phi.subject_key) IN (1, 2)) ORDER BY id;
+	WHERE id IN (:granted, :denied) ORDER BY id;
 SELECT * FROM usages();
 SET SESSION AUTHORIZATION shr_clinician;
 EXECUTE whole;
