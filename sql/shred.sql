@@ -202,6 +202,7 @@ SELECT * FROM usages('shr.patient%');
 SET SESSION AUTHORIZATION shr_clinician;
 UPDATE shr.patient SET ward = 'B' WHERE id = 2; -- ok
 UPDATE shr.patient SET name = name, ssn = ssn WHERE id = 2; -- ok
+UPDATE shr.patient_redacted SET ward = 'C', name = name WHERE id = 2; -- ok: through the view
 SELECT id, name, ssn, born, ward FROM shr.patient_redacted WHERE id = 2;
 UPDATE shr.visit SET id = 1002 WHERE id = 22; -- ok
 UPDATE shr.visit SET patient = 3 WHERE id = 2; -- ok: of another subject, and dead
