@@ -13,7 +13,7 @@ KEYRING = provider kek wrap keyring rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
+TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt pgcrypto adopt_pgp
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
@@ -33,7 +33,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build

@@ -101,6 +101,7 @@ BEGIN
 	PERFORM phi.require_table(classify.relation);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', classify.relation);
 	attribute := phi.require_column(classify.relation, classify.column_name);
+	attribute.atttypid := coalesce(phi.adopted_type(classify.relation, classify.column_name), attribute.atttypid);
 	IF classify.kind IS NULL OR NOT phi.is_kind(classify.kind) THEN
 		RAISE EXCEPTION '"%" is not a kind of identifier', classify.kind USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'The kinds are listed in docs/redaction.md.';

@@ -103,7 +103,7 @@ COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a
 INSERT INTO phi.duty_function (duty, function)
 SELECT d.duty, p.oid::pg_catalog.regprocedure::text
 FROM (VALUES
-	('security_officer', '{classify,declassify,protect,protect_plan,protect_online,online_begin,online_step,cancel_online,
+	('security_officer', '{classify,declassify,protect,protect_plan,protect_online,online_begin,online_step,cancel_online,adopt_pgp,adopt_pgp_plan,
 		unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,install_default_rules,grant_duty,revoke_duty,suggest,sample_kinds,
 		kind_of_name,kind_of_value,redact,whoami}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami,k_anonymity,l_diversity,column_list}'),
