@@ -38,7 +38,7 @@ enum TablePolicyColumn
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_CONTEXT, CP_GENERATION, CP_LAST = CP_GENERATION
+	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_LAST = CP_MOVED
 };
 
 typedef struct TablePolicy
@@ -179,6 +179,12 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
 	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]) && phi_kind_searchable(column->kind);
 	column->search_generation = (uint8) DatumGetInt32(values[CP_GENERATION - 1]);
+	if (!nulls[CP_NEXT_GENERATION - 1])
+	{
+		column->next_generation = (uint8) DatumGetInt32(values[CP_NEXT_GENERATION - 1]);
+		column->search_buckets = (uint16) DatumGetInt32(values[CP_BUCKETS - 1]);
+		column->search_moved = (uint16) DatumGetInt32(values[CP_MOVED - 1]);
+	}
 	if (!nulls[CP_CONTEXT - 1])
 		column->search_context = *DatumGetName(values[CP_CONTEXT - 1]);
 	registry->searchable |= column->sealed && column->searchable;

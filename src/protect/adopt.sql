@@ -169,6 +169,10 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM phi.require_options(online_begin.relation, 'digest', false);
+	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = online_begin.relation AND c.next_generation IS NOT NULL) THEN
+		RAISE EXCEPTION 'a search key of table "%" is being rotated', online_begin.relation
+			USING ERRCODE = 'object_in_use', HINT = 'CALL phi.retag() to its end first.';
+	END IF;
 	PERFORM phi.require_column(online_begin.relation, n)
 	FROM unnest(ARRAY[online_begin.subject, online_begin.labels]) n WHERE n IS NOT NULL;
 	PERFORM phi.require_no_blocker(online_begin.relation, online_begin.subject, online_begin.labels, online_begin.view);

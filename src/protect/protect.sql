@@ -213,9 +213,10 @@ BEGIN
 	WITH opened AS (
 		UPDATE phi.column_policy c SET relation = NULL WHERE c.relation = unprotect.relation AND c.sealed
 		RETURNING c.column_name, c.kind, c.searchable, c.plain_type, c.search_context)
-	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context)
-	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.search_context
-	FROM opened o ORDER BY o.column_name;
+	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context, search_generation,
+		next_generation, search_buckets, search_moved)
+	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.search_context, s.*
+	FROM opened o CROSS JOIN LATERAL phi.context_state(o.search_context) s ORDER BY o.column_name;
 	PERFORM phi.audit_record('unprotect', unprotect.relation, NULL);
 END $$;
 REVOKE ALL ON FUNCTION phi.unprotect(regclass) FROM PUBLIC;

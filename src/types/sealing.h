@@ -30,6 +30,9 @@ extern void ReadHeader(Datum value, phi_header *header);
 /* Is the value sealed for exactly this place, with a search tag where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);
 
+/* The same, whatever generation of search key the tag is of. */
+extern bool SealedButForTag(const phi_header *header, const SealTarget *target);
+
 /* Seal plain bytes: unbound (target NULL) or for a place. */
 extern struct varlena *SealBytes(phi_bytes plain, const SealTarget *target);
 

@@ -27,6 +27,8 @@
 #include "consent/consent.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
+#include "types/search.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
@@ -253,6 +255,20 @@ MayRebind(const TriggerData *trigger, const RowState *row, const SealTarget *tar
 	return !OwnerMayHaveWritten(trigger, column->attnum) && MayRevealFully(header);
 }
 
+/* Does an update leave the value as it was, bit by bit? */
+static bool
+Unchanged(const TriggerData *trigger, const RowState *row, const ProtectedColumn *column, Datum value)
+{
+	Form_pg_attribute attribute = TupleDescAttr(row->descriptor, column->attnum - 1);
+	bool isnull;
+	Datum old;
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return false;
+	old = heap_getattr(trigger->tg_trigtuple, column->attnum, row->descriptor, &isnull);
+	return !isnull && datum_image_eq(old, value, attribute->attbyval, attribute->attlen);
+}
+
 /* The value as it is to be stored: itself when it is in its place. */
 static Datum
 SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColumn *column,
@@ -264,7 +280,13 @@ SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColum
 
 	ColumnTarget(&target, row, column);
 	ReadHeader(value, &header);
+	if (column->next_generation != 0 && header.searchable && !Unchanged(trigger, row, column, value))
+		target.column = SearchHold(column, &header);
 	if (SealedFor(&header, &target))
+		return value;
+	/* What does not open keeps the tag of a generation that is gone, and its row can be updated. */
+	if (header.searchable && !SearchTagCurrent(target.column, &header) &&
+		Unchanged(trigger, row, column, value) && SealedButForTag(&header, &target))
 		return value;
 	if (header.bound && !MayRebind(trigger, row, &target, value, &header))
 		RefuseForeign(row, column);
