@@ -36,6 +36,7 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
+DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers

@@ -30,15 +30,19 @@
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
-/* Columns of phi.table_policy and phi.column_policy, by position. */
+/*
+ * Columns of phi.table_policy and phi.column_policy, by position.  Later
+ * versions add columns behind; until the extension is updated they count as
+ * null.
+ */
 enum TablePolicyColumn
 {
-	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_LAST = TP_CAPTURE
+	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_FIRST_VERSION = TP_CAPTURE
 };
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_LAST = CP_MOVED
+	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_FIRST_VERSION = CP_GENERATION
 };
 
 typedef struct TablePolicy
@@ -194,7 +198,7 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 
 /* Read a whole policy table. */
 static void
-ReadPolicyTable(Registry *registry, Oid table, int last_column,
+ReadPolicyTable(Registry *registry, Oid table, int first_version,
 				void (*read)(Registry *, Datum *, bool *))
 {
 	Relation rel = table_open(table, AccessShareLock);
@@ -203,8 +207,10 @@ ReadPolicyTable(Registry *registry, Oid table, int last_column,
 	Datum values[16];
 	bool nulls[16];
 
-	if (RelationGetNumberOfAttributes(rel) < last_column || RelationGetNumberOfAttributes(rel) > 16)
+	if (RelationGetNumberOfAttributes(rel) < first_version ||
+		RelationGetNumberOfAttributes(rel) > lengthof(values))
 		elog(ERROR, "unexpected shape of a policy table");
+	memset(nulls, true, sizeof(nulls));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
@@ -243,8 +249,8 @@ LoadRegistry(void)
 	registry->relations = MakeTable(registry, "phi_guard relations", sizeof(Oid), sizeof(RelationEntry));
 	Current = registry;
 	Stale = false;
-	ReadPolicyTable(registry, registry->table_policy, TP_LAST, ReadTablePolicy);
-	ReadPolicyTable(registry, registry->column_policy, CP_LAST, ReadColumnPolicy);
+	ReadPolicyTable(registry, registry->table_policy, TP_FIRST_VERSION, ReadTablePolicy);
+	ReadPolicyTable(registry, registry->column_policy, CP_FIRST_VERSION, ReadColumnPolicy);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }

@@ -10,10 +10,10 @@ CREATE TABLE phi.online_state
 	view text,
 	phase text NOT NULL CHECK (phase IN ('fill', 'validate', 'switch', 'clear')),
 	witness text NOT NULL, -- changes when rows may have got out of step
-	member regclass, -- the partition in work, or the table itself
 	block bigint NOT NULL,
 	pass integer NOT NULL,
-	changed bigint NOT NULL -- rows, in this pass
+	changed bigint NOT NULL, -- rows, in this pass
+	member regclass -- the partition in work, or the table itself
 );
 COMMENT ON TABLE phi.online_state IS 'Where phi.protect_online goes on: one row for each table that it has not finished';
 SELECT pg_catalog.pg_extension_config_dump('phi.online_state', '');
@@ -188,7 +188,7 @@ BEGIN
 	PERFORM phi.audit_install();
 	PERFORM phi.online_prepare(online_begin.relation, online_begin.subject, online_begin.labels);
 	INSERT INTO phi.online_state VALUES (online_begin.relation, online_begin.subject, online_begin.labels, online_begin.view,
-		'fill', phi.online_witness(online_begin.relation), phi.next_member(online_begin.relation, NULL), 0, 1, 0);
+		'fill', phi.online_witness(online_begin.relation), 0, 1, 0, phi.next_member(online_begin.relation, NULL));
 	DELETE FROM phi.progress p WHERE p.relation = online_begin.relation AND p.operation = 'protect';
 	INSERT INTO phi.progress (relation, operation, phase, unit) VALUES (online_begin.relation, 'protect', 'fill, pass 1', 'blocks');
 	PERFORM phi.audit_record('protect_online', online_begin.relation, 'begun');

@@ -201,7 +201,7 @@ unlike($all, qr/cormorant|kingfisher/, 'is told without key and value');
 refused($node, 'officer', "SELECT phi.adopt_pgp('old', 'raw', 'sixteen cormoran', 'email', cipher => 'aes-what', subject => 'id')");
 refused($node, 'officer', "SELECT phi.adopt_pgp('old', 'raw', '\\x0cormoran', 'email', cipher => 'aes', subject => 'id')");
 refused($node, 'officer', "SELECT phi.adopt_pgp_plan('old', 'id', 'cormorant', 'email')");
-refused($node, 'officer', "SELECT phi.adopt_pgp('old', 'mail', 'cormorant', 'email', subject => 'id'), 1 / (SELECT count(*) FROM old WHERE id = 0)");
+refused($node, 'officer', "SELECT 1 / (phi.adopt_pgp('old', 'mail', 'cormorant', 'email', subject => 'id') - 300)");
 is(ask($node, 'officer', "SELECT phi.adopt_pgp('old', 'mail', 'cormorant', 'email', subject => 'id')"), '300', 'the right key');
 $pid = IPC::Run::start([ 'psql', '-X', '-h', $node->host, '-p', $node->port, '-U', 'officer', '-c',
 	"BEGIN; SELECT phi.adopt_pgp('old', 'raw', 'sixteen cormoran', 'other', cipher => 'aes'); SELECT pg_sleep(1); COMMIT", 'postgres' ], '>', \$out, '2>', \$err);
