@@ -243,6 +243,8 @@ MayRebind(const TriggerData *trigger, const RowState *row, const SealTarget *tar
 	HeapTuple old = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_trigtuple : NULL;
 
 	/* Only the labels or the search tag differ: they follow the row and the column. */
+	if (SealedButForTag(header, target))
+		return true;
 	if (header->column_id == column->column_id && header->row_token == target->row_token &&
 		header->subject_token == target->subject_token && target->row_token != 0 &&
 		LabelsKept(header->label_set, target->label_set))
