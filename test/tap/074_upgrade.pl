@@ -98,9 +98,9 @@ foreach my $base (@bases)
 	my %in_fresh = map { $_ => 1 } @$want;
 	my %in_updated = map { $_ => 1 } @$have;
 	my @differences = ((map { "- $_" } grep { !$in_updated{$_} } @$want), (map { "+ $_" } grep { !$in_fresh{$_} } @$have));
-  TODO:
+  SKIP:
 	{
-		local $TODO = 'statements written by hand are missing; nothing is released yet' if @left && $target eq 'unreleased';
+		skip('NOT COMPARED: not released yet, and statements written by hand are missing', 1) if @left && $target eq 'unreleased';
 		is(join('', @differences), '', 'the updated catalog is that of a fresh database');
 	}
 	if ($error eq '')
