@@ -38,7 +38,15 @@ PG_FUNCTION_INFO_V1(phi_adoption);
 /* Positions of the arguments that both functions have. */
 enum CommonArgument
 {
-	ARG_RELATION, ARG_COLUMN, ARG_KEY, ARG_KIND, ARG_TYPE, ARG_CIPHER, ARG_IV, ARG_IV_COLUMN, ARG_SEARCHABLE,
+	ARG_RELATION,
+	ARG_COLUMN,
+	ARG_KEY,
+	ARG_KIND,
+	ARG_TYPE,
+	ARG_CIPHER,
+	ARG_IV,
+	ARG_IV_COLUMN,
+	ARG_SEARCHABLE,
 	ARG_COUNT = 14
 };
 
@@ -55,8 +63,7 @@ static void
 RequireArgument(FunctionCallInfo fcinfo, int position, const char *what)
 {
 	if (PG_ARGISNULL(position))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("no %s given", what)));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("no %s given", what)));
 }
 
 /* The type of a column; raises unless it can have values of one of two types. */
@@ -72,13 +79,12 @@ ColumnType(Oid relation, const char *column, bool vector)
 							   get_rel_name(relation) ? get_rel_name(relation) : "")));
 	type = get_atttype(relation, attnum);
 	if (type != BYTEAOID && (vector || (type != TEXTOID && type != VARCHAROID)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table \"%s\" has type %s", column,
-						get_rel_name(relation), format_type_be(type)),
-				 vector ? errhint("A column of initialization vectors has type bytea.")
-						: errhint("pgcrypto's values have type bytea, or text where armor() "
-								  "made it.")));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of table \"%s\" has type %s", column,
+							   get_rel_name(relation), format_type_be(type)),
+						vector ? errhint("A column of initialization vectors has type bytea.")
+							   : errhint("pgcrypto's values have type bytea, or text where armor() "
+										 "made it.")));
 	return type;
 }
 
@@ -93,9 +99,10 @@ WantedInner(const char *type, const char *kind_name)
 		for (InnerType inner = 0; inner < INNER_COUNT; inner++)
 			if (strcmp(type, InnerName(inner)) == 0)
 				return inner;
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("\"%s\" is not a type that can be sealed", type),
-						errhint("The types are text, date, timestamptz, numeric, jsonb and bytea.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a type that can be sealed", type),
+				 errhint("The types are text, date, timestamptz, numeric, jsonb and bytea.")));
 	}
 	if (!phi_kind_find(kind_name, strlen(kind_name), &kind))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -153,8 +160,9 @@ BeginFromArguments(FunctionCallInfo fcinfo)
 static void
 RunAdoption(FunctionCallInfo fcinfo)
 {
-	static const int positions[] = {ARG_RELATION, ARG_COLUMN, ARG_KIND, ARG_SEARCHABLE, ARG_SEARCHABLE + 1,
-									ARG_SEARCHABLE + 2, ARG_SEARCHABLE + 3, ARG_SEARCHABLE + 4};
+	static const int positions[] = {ARG_RELATION,       ARG_COLUMN,         ARG_KIND,
+									ARG_SEARCHABLE,     ARG_SEARCHABLE + 1, ARG_SEARCHABLE + 2,
+									ARG_SEARCHABLE + 3, ARG_SEARCHABLE + 4};
 	Oid types[] = {REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, NAMEOID, NAMEOID, TEXTOID, NAMEOID};
 	Datum values[lengthof(positions)];
 	char nulls[lengthof(positions) + 1] = {0};
@@ -233,8 +241,7 @@ CountValue(AdoptionCount *count, Datum stored, bytea *iv)
 	if (!AdoptionOpen(stored, iv, &plain))
 		count->unreadable++;
 	else if (get_typlen(InnerTypeOid(AdoptionInProgress()->inner)) == -1)
-		SecretWipe(VARDATA_ANY(DatumGetPointer(plain)),
-				   VARSIZE_ANY_EXHDR(DatumGetPointer(plain)));
+		SecretWipe(VARDATA_ANY(DatumGetPointer(plain)), VARSIZE_ANY_EXHDR(DatumGetPointer(plain)));
 }
 
 /* The values of one table. */

@@ -30,8 +30,8 @@
 #include "utils/syscache.h"
 
 #define MAX_KEY ((Size) 8192) /* bytes of a key or passphrase */
-#define MAX_IV	((Size) 256)
-#define PGP		"pgp"
+#define MAX_IV  ((Size) 256)
+#define PGP     "pgp"
 
 /* Varlenas in static memory. */
 typedef union KeyMemory
@@ -52,15 +52,15 @@ typedef struct Opener
 	bool as_bytes; /* pgp: the last value was no text to pgcrypto */
 	bool has_iv;   /* raw: the same vector for every value */
 	Oid dearmor;
-	Oid open_text;	/* pgp_sym_decrypt */
+	Oid open_text;  /* pgp_sym_decrypt */
 	Oid open_bytes; /* pgp_sym_decrypt_bytea, decrypt */
-	Oid open_iv;	/* decrypt_iv */
-	text *cipher;	/* raw, in TopTransactionContext */
+	Oid open_iv;    /* decrypt_iv */
+	text *cipher;   /* raw, in TopTransactionContext */
 } Opener;
 
-static Adoption Current;	 /* what is adopted */
+static Adoption Current;     /* what is adopted */
 static Opener CurrentOpener; /* and how */
-static KeyMemory Key;		 /* with which key: wiped by AdoptionEnd */
+static KeyMemory Key;        /* with which key: wiped by AdoptionEnd */
 static VectorMemory Vector;
 
 /* ---- pgcrypto's functions ---- */
@@ -275,11 +275,11 @@ CopyRawKey(text *key)
 	{
 		SecretWipe(input, strlen(input));
 		SwallowDataError(context);
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the key is not a valid bytea"),
-						errhint("Write it as the bytea literal that pgcrypto was given, such as "
-								"\\x and hexadecimal digits."),
-						errhidestmt(true)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the key is not a valid bytea"),
+				 errhint("Write it as the bytea literal that pgcrypto was given, such as "
+						 "\\x and hexadecimal digits."),
+				 errhidestmt(true)));
 	}
 	PG_END_TRY();
 	SecretWipe(input, strlen(input));

@@ -15,10 +15,10 @@ typedef struct Adoption
 {
 	Oid relation; /* the topmost one; 0 when nothing is being adopted */
 	NameData column;
-	Oid stored;		/* type of the column: bytea, or an armored text type */
-	NameData iv;	/* column that has the initialization vectors; empty: none has */
+	Oid stored;      /* type of the column: bytea, or an armored text type */
+	NameData iv;     /* column that has the initialization vectors; empty: none has */
 	InnerType inner; /* type of the plain values */
-	int64 values;	/* opened so far */
+	int64 values;    /* opened so far */
 } Adoption;
 
 /*

@@ -109,7 +109,8 @@ SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_T
 	memcpy(header.search_tag, tag, PHI_SEARCH_TAG_SIZE);
 	now = SearchHold(column, &header);
 	if (!SearchTagCurrent(now, &header))
-		SearchTagOf(now, now->search_generation == old ? now->next_generation : now->search_generation,
+		SearchTagOf(now,
+					now->search_generation == old ? now->next_generation : now->search_generation,
 					plain, tag);
 }
 
@@ -380,7 +381,8 @@ phi_wait_for_snapshots(PG_FUNCTION_ARGS)
 	int count;
 
 	UnregisterSnapshot(now);
-	holders = GetCurrentVirtualXIDs(limit, true, false, PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &count);
+	holders =
+		GetCurrentVirtualXIDs(limit, true, false, PROC_IS_AUTOVACUUM | PROC_IN_VACUUM, &count);
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
