@@ -33,7 +33,8 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql src/protect/adopt_pgp.sql \
+	src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
