@@ -13,29 +13,31 @@ KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
+TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
+	reseal usage rows adopt pgcrypto adopt_pgp shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
-OBJS = src/phi_guard.o \
-	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
-	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) \
-	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
+OBJS = src/phi_guard.o $(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
+	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) $(TYPES:%=src/types/%.o) \
+	$(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
 
 # The encrypted types, made from one template, and the neighbors of their plain
 # types that may be assigned to them: plain type, storage; from, plain type.
 ENCRYPTED = text:external date:main timestamptz:main numeric:main jsonb:external bytea:external
-ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz \
-	timestamp:timestamptz smallint:numeric integer:numeric bigint:numeric real:numeric \
-	float8:numeric json:jsonb
+ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz timestamp:timestamptz \
+	smallint:numeric integer:numeric bigint:numeric real:numeric float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
-SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/audit/audit.sql \
+	src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql \
+	src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql \
+	src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
+DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
