@@ -76,6 +76,8 @@ SELECT count(*), count(program), count(DISTINCT problem) FROM phi.consent WHERE 
 DELETE FROM phi.consent; -- ok
 SELECT cf_problem('{"type": "permit", "expression": {}}'); -- expression
 SELECT cf_ask('problem'); -- NA
+SELECT (phi.import_consent(cf_r4('pruned', '{"novelty": [1, [], {"display": "Jane", "n": null}, {"text": ["Jane"]}], "actor": [{"reference": {"display": "Jane", "reference": "Practitioner/1"}}]}', '{"text": {"div": "Jane"}, "contained": [{"name": "Jane"}]}'))).problem; -- no-base
+SELECT phi.export_consent(id) FROM phi.consent WHERE subject = 'pruned'; -- without Jane
 SET phi.unsupported_consent = deny; -- ok
 SELECT cf_ask('problem'), cf_ask('somebody'); -- DENY, NA
 RESET phi.unsupported_consent; -- ok

@@ -126,6 +126,9 @@ extern bytea *FhirCompile(const FhirProvision *root);
 
 /* What decides, as R4 or R5; without the patient.  NULL where R5 has no way to say it. */
 extern Jsonb *FhirWrite(const FhirConsent *consent, int version);
+
+/* ---- fhir_prune.c ---- */
+
 /* What an unsupported resource says, without names, narrative and who signed it. */
 extern Jsonb *FhirPrune(Jsonb *resource);
 

@@ -1,7 +1,6 @@
 /*-------------------------------------------------------------------------
  * fhir_write.c
- *		Writing the tree of a consent as FHIR JSON, R4 or R5, and cutting
- *		resources down to what decides.
+ *		Writing the tree of a consent as FHIR JSON, R4 or R5.
  *
  * R4 says every tree.  R5 has no criteria at its root and no nested provision
  * of the effect of what it stands in; a tree that has them has no R5 form.
@@ -410,68 +409,4 @@ FhirWrite(const FhirConsent *consent, int version)
 	}
 	PutClose(&writer, '}');
 	return writer.inexpressible ? NULL : ToJsonb(writer.out.data);
-}
-
-/* Does a member say nothing that decides, but perhaps who somebody is? */
-static bool
-IsPersonal(const JsonbValue *key)
-{
-	static const char *const names[] = {
-		"text",      "display",      "contained",        "extension",
-		"performer", "verification", "sourceAttachment", "sourceReference",
-		"patient",   "subject",      "grantor",          "identifier",
-		"meta"};
-
-	for (int i = 0; i < lengthof(names); i++)
-		if (strlen(names[i]) == key->val.string.len &&
-			memcmp(names[i], key->val.string.val, key->val.string.len) == 0)
-			return true;
-	return false;
-}
-
-/* Write a container again without personal members. */
-static void
-PutPruned(FhirWriter *writer, JsonbContainer *container)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(container);
-	bool object = JsonContainerIsObject(container);
-	bool dropped = false;
-	JsonbIteratorToken token;
-	JsonbValue value;
-
-	check_stack_depth();
-	token = JsonbIteratorNext(&iterator, &value, false);
-	appendStringInfoChar(&writer->out, object ? '{' : '[');
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-		{
-			dropped = IsPersonal(&value);
-			if (!dropped)
-				PutName(writer, pnstrdup(value.val.string.val, value.val.string.len));
-		}
-		else if (token == WJB_VALUE || token == WJB_ELEM)
-		{
-			if (token == WJB_VALUE && dropped)
-				continue;
-			if (token == WJB_ELEM)
-				Separate(writer);
-			if (value.type == jbvBinary)
-				PutPruned(writer, value.val.binary.data);
-			else
-				appendStringInfoString(&writer->out,
-									   JsonbToCString(NULL, &JsonbValueToJsonb(&value)->root, 0));
-		}
-	}
-	appendStringInfoChar(&writer->out, object ? '}' : ']');
-}
-
-Jsonb *
-FhirPrune(Jsonb *resource)
-{
-	FhirWriter writer = {0};
-
-	initStringInfo(&writer.out);
-	PutPruned(&writer, &resource->root);
-	return ToJsonb(writer.out.data);
 }
