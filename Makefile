@@ -10,8 +10,8 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess json jwk jws token totp
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
-SESSION = context identity portal session
-AUDIT = change disclosure event guard seal verify
+SESSION = context identity portal session jwks login revocation uses attempts stepup
+AUDIT = change disclosure event guard login seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
 	reseal usage rows adopt pgcrypto adopt_pgp shred
