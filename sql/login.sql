@@ -236,6 +236,18 @@ COMMIT;
 SELECT actor FROM phi.whoami(); -- nobody
 SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 
+-- a trigger of somebody else does not say who the session is
+CREATE TEMP TABLE bait (id int);
+CREATE FUNCTION pg_temp.bite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM phi.login(current_setting('login.token'), 'TREAT'); RETURN NEW; END $$; -- ok
+CREATE TRIGGER bite BEFORE INSERT ON bait FOR EACH ROW EXECUTE FUNCTION pg_temp.bite(); -- ok
+BEGIN;
+SELECT phi.login(:'bob'); -- ok
+SAVEPOINT s;
+INSERT INTO bait VALUES (1); -- fails
+ROLLBACK TO s;
+SELECT actor FROM phi.whoami(); -- dr.bob
+ROLLBACK;
+
 -- an enrolled role: the token is who it is, and a login that is over does not give way to the enrollment
 SET SESSION AUTHORIZATION login_dr;
 BEGIN;
@@ -339,6 +351,40 @@ SELECT :'named';
 SELECT phi.revoke_token(:'nameless_id'); -- ok
 SELECT identified FROM phi.whoami(); -- nobody
 ROLLBACK;
+
+-- as issuers and frameworks write and use them: docs/identity.md
+SELECT login.sign('{"alg":"HS256","typ":"JWT","kid":"test"}', format('{"exp":%s,"iat":%s,"jti":"onrtac:6b1c","iss":"https://issuer.example","aud":["phi","account"],"sub":"f:1:ann","typ":"Bearer",
+	"azp":"ward-app","sid":"9a1","acr":"1","realm_access":{"roles":["clinician","offline_access"]},"resource_access":{"account":{"roles":["view-profile"]}},"scope":"openid profile",
+	"purposes":["TREAT"],"groups":["/wards/3"],"preferred_username":"ann"}', floor(extract(epoch FROM now())) + 300, floor(extract(epoch FROM now()))), decode(repeat('5a', 32), 'hex')) AS keycloak \gset
+SELECT login.sign('{"alg":"HS256","typ":"at+jwt","kid":"test"}', format('{"iss":"https://issuer.example","sub":"UserId-1","aud":"phi","exp":%s,"jti":"iua-1","client_id":"imaging","scope":"ITI-67 ITI-68",
+	"extensions":{"ihe_iua":{"subject_name":"Dr. Ann Ng","subject_organization":"Central Hospital","subject_organization_id":"urn:oid:1.2.3.4",
+	"subject_role":[{"system":"urn:oid:2.16.756.5.30.1.127.3.10.6","code":"clinician"}],"purpose_of_use":[{"system":"urn:oid:2.16.840.1.113883.1.11.20448","code":"TREAT"}],
+	"person_id":"8000000000^^^&2.16.756.5.30.1.127.3.10.3&ISO"}}}', floor(extract(epoch FROM now())) + 300), decode(repeat('5a', 32), 'hex')) AS iua \gset
+BEGIN;
+SELECT phi.login(:'keycloak'); -- ok
+SELECT actor, workforce_roles, purpose, groups, token_id, step_up_at FROM phi.whoami();
+SELECT phi.login(:'iua'); -- ok
+SELECT actor, organization, workforce_roles, purpose, token_id FROM phi.whoami();
+ROLLBACK;
+CREATE FUNCTION login.pre_request() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE token text := substring(current_setting('request.headers', true)::json ->> 'authorization' FROM '^[Bb]earer (.+)$');
+BEGIN
+	IF token IS NOT NULL THEN
+		PERFORM phi.login(token);
+	END IF;
+END $$; -- ok
+SET SESSION AUTHORIZATION login_app;
+BEGIN;
+SELECT set_config('request.headers', json_build_object('accept', '*/*', 'authorization', 'Bearer ' || :'keycloak')::text, true) IS NOT NULL;
+SELECT login.pre_request(); -- ok
+SELECT name FROM login.patient_redacted ORDER BY id; -- three
+COMMIT;
+BEGIN;
+SELECT set_config('request.headers', '{"accept":"*/*"}', true) IS NOT NULL;
+SELECT login.pre_request(); -- ok
+SELECT name FROM login.patient_redacted ORDER BY id; -- nothing
+COMMIT;
+RESET SESSION AUTHORIZATION;
 
 -- step-up in the token: a listed acr, and when
 SELECT login.mint(jsonb_build_object('acr', 'gold', 'auth_time', extract(epoch FROM now())::bigint - 100)) AS gold \gset

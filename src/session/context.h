@@ -60,6 +60,11 @@ PurposeBit(phi_purpose purpose)
 /* Is purpose one of the allowed ones, or below one of them? */
 extern bool SessionAllows(const SessionContext *session, phi_purpose purpose);
 
+/* ---- identity.c ---- */
+
+/* Raise in code that a data-modifying statement runs by itself: somebody else may have written it. */
+extern void RequireOwnStatement(const char *function);
+
 /* ---- revocation.c ---- */
 
 /* Has the token, or the actor, been revoked?  Read with a catalog snapshot; needs a transaction. */

@@ -34,6 +34,17 @@ PurposeList(uint64 purposes)
 	return list.data;
 }
 
+void
+RequireOwnStatement(const char *function)
+{
+	if (ImplicitCodeRunning())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("%s cannot be used in a trigger, nor in a function that a "
+							   "data-modifying statement calls",
+							   function),
+						errhint("Only a statement of the session's own says who it is.")));
+}
+
 /*
  * phi.set_purpose(code text): choose the purpose of what follows.  An error
  * for a code that is unknown or not allowed, and for a session without an
@@ -48,6 +59,7 @@ phi_set_purpose(PG_FUNCTION_ARGS)
 	ContextEntry entry;
 
 	RequirePreload();
+	RequireOwnStatement("phi.set_purpose");
 	session = SessionCurrent();
 	if (!session->identified)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

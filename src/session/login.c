@@ -231,6 +231,7 @@ phi_login(PG_FUNCTION_ARGS)
 
 	RequirePreload();
 	NoteSensitiveStatement();
+	RequireOwnStatement("phi.login");
 	CheckDuration(session);
 	if (!token)
 		RefuseLogin(phi_token_cause_text(PHI_CAUSE_SIZE));

@@ -287,6 +287,7 @@ phi_totp_check(PG_FUNCTION_ARGS)
 
 	RequirePreload();
 	NoteSensitiveStatement();
+	RequireOwnStatement("phi.confirm_totp");
 	failure = TryCode(PG_GETARG_TEXT_PP(0), false);
 	if (failure)
 		SessionEvent("confirm_totp", failure);
@@ -305,6 +306,7 @@ phi_verify_totp(PG_FUNCTION_ARGS)
 
 	RequirePreload();
 	NoteSensitiveStatement();
+	RequireOwnStatement("phi.verify_totp");
 	failure = TryCode(PG_GETARG_TEXT_PP(0), true);
 	if (!failure)
 	{
