@@ -75,7 +75,10 @@ static void
 EnrollmentInvalidated(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == EnrollmentTable || IsRevocationTable(relid))
+	{
 		Stale = true;
+		SessionTick++;
+	}
 }
 
 /* Copy a text into a fixed name; longer ones were never let in by phi.enroll. */

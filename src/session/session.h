@@ -56,9 +56,10 @@ extern const SessionContext *SessionCurrent(void);
 extern uint64 SessionGeneration(void);
 
 /*
- * Moves with every change of the context setting: for the row predicate, which
- * cannot afford a call a row.  Together with session_user and the relcache
- * invalidations it covers what SessionGeneration() does.
+ * Moves with every change of the context setting and of the tables that the
+ * session is read from: for the row predicate, which cannot afford a call a
+ * row.  Together with session_user and the statement's time it covers what
+ * SessionGeneration() does.
  */
 extern uint64 SessionTick;
 
