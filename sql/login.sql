@@ -155,7 +155,9 @@ CALL pg_temp.across(:'ada'); -- fails
 SELECT phi.login(:'ada', 'TREAT') \; SELECT actor FROM phi.whoami(); -- dr.ada: sent together they are one transaction
 SELECT identified FROM phi.whoami(); -- nobody
 
--- nobody else sets it, with what would be right neither
+-- nobody else sets it, with what would be right neither: dr.eve, clinician, for every purpose and ever
+SELECT '2:' || login.b64url(int4send('login_app'::regrole::int) || int8send(1) || int8send(0) || int8send(9000000000000000000) || int8send(-2) || int4send(0)
+	|| '\xff01000100000000' || '\x06' || 'dr.eve' || '\x0001' || 't' || '\x09' || 'clinician') AS forged \gset
 BEGIN;
 SELECT phi.login(:'ada', 'TREAT'); -- ok
 SELECT current_setting('phi.context'); -- hidden
@@ -169,6 +171,10 @@ ROLLBACK TO s;
 SET SESSION phi.context FROM CURRENT; -- fails
 ROLLBACK TO s;
 SET phi.context TO '2:AAAA'; -- fails
+ROLLBACK TO s;
+SELECT set_config('phi.context', :'forged', true); -- fails
+ROLLBACK TO s;
+SET phi.context TO :'forged'; -- fails
 ROLLBACK TO s;
 SET LOCAL phi.context = DEFAULT; -- ok: less
 SELECT identified FROM phi.whoami(); -- nobody
@@ -472,15 +478,20 @@ SELECT phi.verify_totp(login.code(:'wide', 1)); -- true
 COMMIT;
 -- a secret belongs to its actor, algorithm and digits
 RESET SESSION AUTHORIZATION;
-UPDATE phi.totp SET sealed_secret = (SELECT sealed_secret FROM phi.totp WHERE actor = 'dr.ada') WHERE actor = 'b&b =';
+INSERT INTO phi.totp SELECT 'dr.bob', algorithm, digits, sealed_secret, enrolled_at, confirmed_at FROM phi.totp WHERE actor = 'dr.ada';
+UPDATE phi.totp SET algorithm = 'SHA1' WHERE actor = 'b&b =';
 SET SESSION AUTHORIZATION login_app;
 BEGIN;
-SELECT phi.login(login.mint('{"sub":"b&b ="}'), 'TREAT'); -- ok
+SELECT phi.login(:'bob'); -- ok
 SELECT phi.verify_totp(login.code(:'uri', 1)); -- fails
+ROLLBACK;
+BEGIN;
+SELECT phi.login(login.mint('{"sub":"b&b ="}'), 'TREAT'); -- ok
+SELECT phi.verify_totp(login.code(:'wide', 1)); -- fails
 ROLLBACK;
 -- removal, and a new secret
 RESET SESSION AUTHORIZATION;
-SELECT phi.remove_totp('b&b ='), phi.remove_totp('dr.ada'); -- ok
+SELECT phi.remove_totp('b&b ='), phi.remove_totp('dr.ada'), phi.remove_totp('dr.bob'); -- ok
 SELECT phi.remove_totp('dr.ada'); -- fails
 SET SESSION AUTHORIZATION login_app;
 BEGIN;
