@@ -453,10 +453,10 @@ check_validity(void)
 	CHECK_INT(refusal("{\"iss\":\"https://issuer.example/"
 					  "\",\"aud\":\"phi\",\"exp\":1700000300,\"sub\":\"a\"" MORE "}"),
 			  PHI_CAUSE_ISSUER);
-	CHECK_INT(
-		refusal("{\"iss\":[\"https://"
-				"issuer.example\"],\"aud\":\"phi\",\"exp\":1700000300,\"sub\":\"a\"" MORE "}"),
-		PHI_CAUSE_ISSUER);
+	CHECK_INT(refusal("{\"iss\":[\"https://"
+					  "issuer.example\"],\"aud\":\"phi\",\"exp\":1700000300,\"sub\":\"a\"" MORE
+					  "}"),
+			  PHI_CAUSE_ISSUER);
 	CHECK_INT(refusal("{\"iss\":\"https:\\/\\/"
 					  "issuer.example\",\"aud\":\"phi\",\"exp\":1700000300,\"sub\":\"a\"" MORE "}"),
 			  PHI_CAUSE_NONE);
