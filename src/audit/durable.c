@@ -26,8 +26,8 @@
 #include "session/session.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/resowner.h"
-#include "utils/syscache.h"
 
 #define NOTE_MS 3000 /* what a denial waits for its event at most */
 
@@ -68,34 +68,31 @@ ExtensionIsOurs(void)
 
 /* Was a relation made by this transaction? */
 static bool
-RelationIsOurs(Oid relation)
+RelationIsOurs(Oid relid)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	bool ours = HeapTupleIsValid(tuple) &&
-				TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	Relation relation = RelationIdGetRelation(relid);
+	bool ours = RelationIsValid(relation) && relation->rd_createSubid != InvalidSubTransactionId;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
+	if (RelationIsValid(relation))
+		RelationClose(relation);
 	return ours;
 }
 
-/* Raise where the worker would not see the extension or the log. */
-static void
-RequireCommitted(const AuditLog *log)
+/* Would the worker not see the extension or the log? */
+static bool
+Uncommitted(const AuditLog *log)
 {
 	if (log != NULL && CommittedGeneration == CatalogGeneration())
-		return;
+		return false;
 	if (ExtensionIsOurs() || (log != NULL && RelationIsOurs(log->event)))
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("an event cannot be recorded in the transaction that made the audit log"),
-				errdetail("The audit worker does not see it yet."),
-				errhint("Commit first."));
+		return true;
 	CommittedGeneration = CatalogGeneration();
+	return false;
 }
 
-/* Raise where this transaction has locked a table of the log, or a catalog, against the worker. */
-static void
-RequireUnlocked(const AuditLog *log)
+/* Has this transaction locked a table of the log, or a catalog, against the worker? */
+static bool
+LockedAgainst(const AuditLog *log)
 {
 	Oid const catalogs[] = {RelationRelationId, ExtensionRelationId};
 	bool locked = false;
@@ -103,15 +100,18 @@ RequireUnlocked(const AuditLog *log)
 
 	for (i = 0; i < lengthof(catalogs); i++)
 		locked = locked || RelationLockedByMe(catalogs[i], AccessExclusiveLock);
-	if (log != NULL)
-		locked = locked || RelationLockedByMe(log->event, ShareLock) ||
-				 RelationLockedByMe(log->sequence, ShareRowExclusiveLock) ||
-				 RelationLockedByMe(LogPartition(log, GetCurrentTimestamp()), ShareLock);
-	if (locked)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
-				errmsg("an event cannot be recorded: this transaction has locked the audit log"),
-				errdetail("The audit worker would wait for it."),
-				errhint("End the transaction first."));
+	return locked || (log != NULL &&
+					  (RelationLockedByMe(log->event, ShareLock) ||
+					   RelationLockedByMe(log->sequence, ShareRowExclusiveLock) ||
+					   RelationLockedByMe(LogPartitionNow(log), ShareLock)));
+}
+
+bool
+DurableObstructed(void)
+{
+	const AuditLog *log = AuditLogFind();
+
+	return Uncommitted(log) || LockedAgainst(log);
 }
 
 void
@@ -127,8 +127,15 @@ DurableRequire(void)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("an event cannot be recorded in single-user mode"));
 	log = AuditLogFind();
-	RequireCommitted(log);
-	RequireUnlocked(log);
+	if (Uncommitted(log))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("an event cannot be recorded in the transaction that made the audit log"),
+				errdetail("The audit worker does not see it yet."), errhint("Commit first."));
+	if (LockedAgainst(log))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_IN_USE),
+				errmsg("an event cannot be recorded: this transaction has locked the audit log"),
+				errdetail("The audit worker would wait for it."),
+				errhint("End the transaction first."));
 }
 
 /* ---- handing over ---- */
@@ -205,6 +212,15 @@ DurableWrite(const MinimalTuple *records, int count)
 		RaiseOutcome(outcome);
 	for (i = 0; i < count; i++)
 		SpoolWrite(records[i]);
+}
+
+void
+DurableWriteBlindly(const MinimalTuple *records, int count)
+{
+	QueueOutcome outcome = PutAndWait(records, count, Timeout, true);
+
+	if (outcome != QUEUE_WRITTEN)
+		RaiseOutcome(outcome);
 }
 
 void

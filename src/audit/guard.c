@@ -21,6 +21,7 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "audit/reads.h"
 #include "audit/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
@@ -441,6 +442,8 @@ AuditGuardUtility(PlannedStmt *statement)
 	WorkerMakeWay(statement->utilityStmt);
 	if (Exempt)
 		return;
+	if (IsA(statement->utilityStmt, CopyStmt))
+		ReadsNoteCopy((CopyStmt *) statement->utilityStmt);
 	act = ActOf(statement->utilityStmt);
 	if (!act.guarded || !ExtensionInstalled())
 		return;

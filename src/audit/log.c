@@ -266,6 +266,20 @@ LogPartition(const AuditLog *log, TimestampTz when)
 	return partition;
 }
 
+Oid
+LogPartitionNow(const AuditLog *log)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz from;
+	TimestampTz until;
+	char name[NAMEDATALEN];
+
+	if (OidIsValid(MonthPartition) && now >= MonthFrom && now < MonthUntil)
+		return MonthPartition;
+	MonthOf(now, name, &from, &until);
+	return get_relname_relid(name, log->schema);
+}
+
 /* ---- writing a row of a table of the log ---- */
 
 void

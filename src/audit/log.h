@@ -91,6 +91,9 @@ extern void AuditLogExtend(void);
 /* The partition that takes an event recorded at that time. */
 extern Oid LogPartition(const AuditLog *log, TimestampTz when);
 
+/* The partition that takes an event recorded now, or 0 where there is none; makes nothing. */
+extern Oid LogPartitionNow(const AuditLog *log);
+
 typedef struct LogWriter
 {
 	Relation relation;
@@ -139,8 +142,14 @@ extern void EventWriterOpen(LogWriter *writer, Oid partition);
  */
 extern void DurableRequire(void);
 
+/* Does this transaction stand in the worker's way? */
+extern bool DurableObstructed(void);
+
 /* Have the records committed and flushed by the worker; raises when they are not in time. */
 extern void DurableWrite(const MinimalTuple *records, int count);
+
+/* The same without looking anything up: after an error, before the abort. */
+extern void DurableWriteBlindly(const MinimalTuple *records, int count);
 
 /* Hand a record over without waiting for its commit; raises when there is no place in time. */
 extern void DurablePut(MinimalTuple record);

@@ -288,9 +288,13 @@ RegisterExit(void)
 
 /* ---- putting and waiting ---- */
 
-/* Put a record where there is a place; false where there is none. */
+/*
+ * Put a record where there is a place; false where there is none.  The worker
+ * is woken at once if urgent, and otherwise when a group is together: it looks
+ * by itself every second.
+ */
 static bool
-TryPut(const void *record, Size size, bool waited)
+TryPut(const void *record, Size size, bool waited, bool urgent)
 {
 	QueueDatabase *database;
 	Latch *latch = NULL;
@@ -316,7 +320,7 @@ TryPut(const void *record, Size size, bool waited)
 		slot->lsn = InvalidXLogRecPtr;
 		slot->size = size;
 		memcpy(slot->record, record, size);
-		if (database->first == NONE && database->worker != NULL)
+		if (database->worker != NULL && (urgent || database->used == QUEUE_GROUP))
 			latch = &database->worker->procLatch;
 		Enqueue(index);
 	}
@@ -333,7 +337,7 @@ TryPut(const void *record, Size size, bool waited)
 bool
 QueuePutNow(const void *record, Size size)
 {
-	return Shared != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false);
+	return Shared != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false, true);
 }
 
 /* Sleep until the latch is set, at most milliseconds; raises a cancel if interruptible. */
@@ -367,7 +371,7 @@ QueuePut(const void *record, Size size, bool waited, TimestampTz deadline, bool 
 			return QUEUE_NO_WORKER;
 		Sleep(RETRY_MS * 10, interruptible);
 	}
-	while (!TryPut(record, size, waited))
+	while (!TryPut(record, size, waited, waited))
 	{
 		if (GetCurrentTimestamp() >= deadline)
 			return QUEUE_FULL;
