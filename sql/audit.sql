@@ -92,6 +92,25 @@ SELECT action, actor, organization, workforce_roles, purpose, outcome, db_role =
 	FROM phi_audit.event WHERE action <> 'read_log' ORDER BY event_id DESC LIMIT 2;
 SELECT count(*) FROM phi_audit.event e WHERE relation LIKE 'audited.%' AND e::text ~ 'Aachen|Ada|Ems'; -- 0
 
+-- a disclosure is an event, whatever becomes of its transaction
+SELECT count(*) >= 0 AS looked FROM gained();
+BEGIN READ ONLY;
+SELECT id, name FROM person_redacted WHERE id = 1;
+ROLLBACK;
+SELECT name, 1 / (id - id) FROM person_redacted WHERE id = 4; -- fails
+SELECT count(note) FROM visit_redacted; -- ok
+SELECT id, town FROM person_redacted WHERE id = 4; -- ok: not revealed
+DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM person_redacted WHERE id = 1; END $$; -- ok
+SELECT action, relation, columns, row_count, row_keys, detail FROM gained();
+SELECT DISTINCT actor, purpose, outcome, db_role = session_user AS login FROM phi_audit.event WHERE action = 'disclose' AND relation LIKE 'audited.%';
+
+-- so is a denied statement, and a look at the log
+SET ROLE phi_audit_owner;
+SELECT * FROM phi_audit.event; -- fails
+RESET ROLE;
+SELECT action, outcome, relation, detail, current_role_name FROM phi_audit.event WHERE outcome = 'denied' ORDER BY event_id DESC LIMIT 1;
+SELECT action, outcome, relation, detail FROM phi_audit.event WHERE action = 'read_log' ORDER BY event_id DESC LIMIT 1;
+
 -- nobody writes the log
 INSERT INTO phi_audit.event SELECT * FROM phi_audit.event LIMIT 1; -- fails
 INSERT INTO phi_audit.leaf SELECT 0, 0, now(), ''; -- fails
@@ -129,7 +148,7 @@ SELECT * FROM phi.audit_verify(); -- fails
 RESET ROLE;
 
 -- a superuser may, and leaves an event
-SELECT count(*) FROM gained(); -- the UPDATE above, and what was denied
+SELECT count(*) FROM gained(); -- what was denied
 BEGIN;
 ALTER TABLE phi_audit.leaf DISABLE TRIGGER "~phi_log_guard"; -- ok
 ALTER TABLE phi_audit.leaf ENABLE ALWAYS TRIGGER "~phi_log_guard"; -- ok

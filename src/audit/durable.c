@@ -17,6 +17,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "audit/denial.h"
 #include "audit/spool.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -223,6 +224,12 @@ DurableWriteBlindly(const MinimalTuple *records, int count)
 		RaiseOutcome(outcome);
 }
 
+bool
+DurableTry(MinimalTuple record)
+{
+	return PutAndWait(&record, 1, Min(Timeout, NOTE_MS), false) == QUEUE_WRITTEN;
+}
+
 void
 DurablePut(MinimalTuple record)
 {
@@ -280,7 +287,7 @@ AuditNoteDurably(const AuditEvent *event)
 
 		DurableRequire();
 		record = RecordOf(event);
-		noted = PutAndWait(&record, 1, Min(Timeout, NOTE_MS), false) == QUEUE_WRITTEN;
+		noted = DurableTry(record);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -295,6 +302,8 @@ AuditNoteDurably(const AuditEvent *event)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	RESUME_INTERRUPTS();
+	if (noted)
+		DenialNoted();
 	return noted;
 }
 

@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "audit/denial.h"
 #include "audit/worker.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -371,4 +372,5 @@ AuditInit(void)
 	WorkerInit();
 	DurableInit();
 	DisclosureInit();
+	DenialInit();
 }

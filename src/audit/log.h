@@ -154,6 +154,9 @@ extern void DurableWriteBlindly(const MinimalTuple *records, int count);
 /* Hand a record over without waiting for its commit; raises when there is no place in time. */
 extern void DurablePut(MinimalTuple record);
 
+/* Have a record written within few seconds; false where that failed.  Nothing interrupts the wait, nor is raised. */
+extern bool DurableTry(MinimalTuple record);
+
 /* Milliseconds of phi.audit_timeout. */
 extern int DurableTimeout(void);
 

@@ -337,7 +337,8 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 bool
 QueuePutNow(const void *record, Size size)
 {
-	return Shared != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false, true);
+	return Shared != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false, true) &&
+		   EnsureWorker();
 }
 
 /* Sleep until the latch is set, at most milliseconds; raises a cancel if interruptible. */
