@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "audit/denial.h"
+#include "audit/reads.h"
 #include "audit/worker.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -373,4 +374,5 @@ AuditInit(void)
 	DurableInit();
 	DisclosureInit();
 	DenialInit();
+	ReadsInit();
 }

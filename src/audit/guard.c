@@ -394,8 +394,7 @@ ActOf(Node *statement)
 
 /* ---- the check ---- */
 
-/* Is there a log whose triggers are made, so that what happens to it is worth an event? */
-static bool
+bool
 LogArmed(void)
 {
 	Oid schema = get_namespace_oid(LOG_SCHEMA, true);

@@ -164,6 +164,9 @@ extern void DurableInit(void); /* from AuditInit: settings */
 
 /* ---- guard.c ---- */
 
+/* Is there a log whose triggers are made, so that no restore is at work on it? */
+extern bool LogArmed(void);
+
 /* Call one of our functions without arguments, whose commands on the log are not guarded. */
 extern void GuardExempt(const char *function);
 

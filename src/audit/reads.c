@@ -21,6 +21,7 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 /* Functions that show what the log holds. */
@@ -28,6 +29,9 @@ static const char *const ReadingFunctions[] = {
 	"audit_verify", "audit_verify_sql", "audit_export",   "audit_proof",
 	"accounting_of_disclosures",        "export_audit_event",
 };
+
+/* Setting phi.audit_reads. */
+static bool Enabled = true;
 
 bool
 ReadsLog(const char *function)
@@ -54,7 +58,10 @@ OursAlone(void)
 		   ((context & SECURITY_LOCAL_USERID_CHANGE) != 0 && user == ExtensionOwner());
 }
 
-/* Has the log every table?  Where a superuser has taken one away, it must be readable for repair. */
+/*
+ * Has the log every table?  Where a superuser has taken one away, it must be
+ * readable for repair.
+ */
 static bool
 LogComplete(void)
 {
@@ -67,7 +74,7 @@ LogComplete(void)
 		if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(tables[i], schema)))
 			return false;
 	}
-	return true;
+	return LogArmed();
 }
 
 /* Leave the event. */
@@ -103,14 +110,17 @@ void
 ReadsNoteQuery(const QueryDesc *desc, int eflags)
 {
 	ListCell *cell;
+	Index number = 0;
 
-	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || !IsUnderPostmaster || !ExtensionInstalled())
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || !Enabled || !IsUnderPostmaster || !ExtensionInstalled())
 		return;
 	foreach (cell, desc->plannedstmt->rtable)
 	{
 		const RangeTblEntry *entry = lfirst(cell);
 
-		if (entry->rtekind != RTE_RELATION || !OfLog(entry->relid))
+		number++;
+		if (entry->rtekind != RTE_RELATION || !OfLog(entry->relid) ||
+			list_member_int(desc->plannedstmt->resultRelations, number))
 			continue;
 		if (!OursAlone())
 			Record(entry->relid, "query");
@@ -123,7 +133,7 @@ ReadsNoteCopy(const CopyStmt *statement)
 {
 	Oid relation;
 
-	if (statement->relation == NULL || statement->is_from || !IsUnderPostmaster ||
+	if (statement->relation == NULL || statement->is_from || !Enabled || !IsUnderPostmaster ||
 		!ExtensionInstalled())
 		return;
 	relation = RangeVarGetRelid(statement->relation, NoLock, true);
@@ -134,6 +144,13 @@ ReadsNoteCopy(const CopyStmt *statement)
 void
 ReadsNoteFunction(const char *function)
 {
-	if (IsUnderPostmaster && !OursAlone())
+	if (Enabled && IsUnderPostmaster && !OursAlone())
 		Record(InvalidOid, psprintf("phi.%s", function));
+}
+
+void
+ReadsInit(void)
+{
+	DefineCustomBoolVariable("phi.audit_reads", "Whether reading the audit log leaves an event.",
+							 NULL, &Enabled, true, PGC_SUSET, 0, NULL, NULL, NULL);
 }

@@ -20,4 +20,6 @@ extern bool ReadsLog(const char *function);
 /* Record that such a function is called. */
 extern void ReadsNoteFunction(const char *function);
 
+extern void ReadsInit(void); /* from AuditInit: the setting */
+
 #endif /* PHI_AUDIT_READS_H */

@@ -315,7 +315,7 @@ Round(void)
 static void
 SealWork(const int *slots, int count)
 {
-	if (AuditLogFind() != NULL)
+	if (AuditLogFind() != NULL && LogArmed())
 		AuditWorkerSeal();
 }
 
