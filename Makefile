@@ -11,7 +11,7 @@ CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
-AUDIT = change denial disclosure durable event guard holding log queue reads seal spool verify worker
+AUDIT = change closed denial disclosure durable event guard holding log queue reads seal serve spool verify worker
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
 	reseal usage rows adopt pgcrypto adopt_pgp shred

@@ -35,8 +35,8 @@
 #include "utils/memutils.h"
 
 #define MAX_NOTES  1000000
-#define MAX_SHOWN  64  /* columns in their forms of one relation: bits of a mask */
-#define MAX_EVENTS 64  /* handed over at a time */
+#define MAX_SHOWN  64 /* columns in their forms of one relation: bits of a mask */
+#define MAX_EVENTS 64 /* handed over at a time */
 #define NAME_SIZE  (2 * (2 * NAMEDATALEN + 2) + 1) /* schema and name, quoted */
 
 /* A subject: in which columns and forms it was noted, and whether it is among the pending. */
@@ -49,13 +49,13 @@ typedef struct DisclosedSubject
 } DisclosedSubject;
 
 /* A token is the output of a keyed hash already. */
-#define SH_PREFIX			 subjects
-#define SH_ELEMENT_TYPE		 DisclosedSubject
-#define SH_KEY_TYPE			 uint64
-#define SH_KEY				 token
+#define SH_PREFIX            subjects
+#define SH_ELEMENT_TYPE      DisclosedSubject
+#define SH_KEY_TYPE          uint64
+#define SH_KEY               token
 #define SH_HASH_KEY(tb, key) ((uint32) (key))
-#define SH_EQUAL(tb, a, b)	 ((a) == (b))
-#define SH_SCOPE			 static inline
+#define SH_EQUAL(tb, a, b)   ((a) == (b))
+#define SH_SCOPE             static inline
 #define SH_DEFINE
 #define SH_DECLARE
 #include "lib/simplehash.h"
@@ -296,8 +296,8 @@ DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_toke
 	if (IsParallelWorker())
 		ereport(ERROR, errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				errmsg("cannot reveal a value in a parallel worker"));
-	if (Relations != NULL && (NotedSession != SessionGeneration() || Noted >= MAX_NOTES ||
-							  !DisclosureInStatement()))
+	if (Relations != NULL &&
+		(NotedSession != SessionGeneration() || Noted >= MAX_NOTES || !DisclosureInStatement()))
 	{
 		DisclosureFlush();
 		DisclosureForget();
@@ -468,7 +468,8 @@ PutNow(const MinimalTuple *records, int count)
 	for (i = 0; i < count; i++)
 	{
 		if (!QueuePutNow(records[i], records[i]->t_len))
-			ereport(LOG, errmsg("phi_guard: events of an aborted transaction could not be recorded"),
+			ereport(LOG,
+					errmsg("phi_guard: events of an aborted transaction could not be recorded"),
 					errhidestmt(true), errhidecontext(true));
 	}
 }
@@ -548,10 +549,9 @@ DisclosureInit(void)
 							 "strict: before a value is shown; batched: soon afterwards; log: as a "
 							 "line in the server's log alone.",
 							 &AuditMode, DISCLOSURE_STRICT, Modes, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("phi.standby_audit",
-							 "What a standby does, which cannot record events: refuse or log.",
-							 "refuse: nothing is revealed; log: a line in the standby's own log.",
-							 &StandbyMode, DISCLOSURE_STRICT, StandbyModes, PGC_SUSET, 0, NULL,
-							 NULL, NULL);
+	DefineCustomEnumVariable(
+		"phi.standby_audit", "What a standby does, which cannot record events: refuse or log.",
+		"refuse: nothing is revealed; log: a line in the standby's own log.", &StandbyMode,
+		DISCLOSURE_STRICT, StandbyModes, PGC_SUSET, 0, NULL, NULL, NULL);
 	HoldingInit();
 }

@@ -12,9 +12,9 @@
 /* Setting phi.disclosure_audit. */
 typedef enum DisclosureMode
 {
-	DISCLOSURE_STRICT,	/* recorded before it is shown */
+	DISCLOSURE_STRICT,  /* recorded before it is shown */
 	DISCLOSURE_BATCHED, /* handed over, and recorded soon */
-	DISCLOSURE_LOG		/* a line in the server's log */
+	DISCLOSURE_LOG      /* a line in the server's log */
 } DisclosureMode;
 
 /* The mode in force here and now: on a standby phi.standby_audit decides. */
@@ -43,6 +43,9 @@ extern void DisclosureForget(void);
  * DisclosureFlush()?  If not, it is to be recorded before it is returned.
  */
 extern bool DisclosureHeld(void);
+
+/* A function that may pass values on turned up in the held execution: record what it has revealed, and hold no more. */
+extern void DisclosureOpened(void);
 
 /* Does an execution or a utility command run, whose end is the end of the statement? */
 extern bool DisclosureInStatement(void);

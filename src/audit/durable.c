@@ -101,10 +101,9 @@ LockedAgainst(const AuditLog *log)
 
 	for (i = 0; i < lengthof(catalogs); i++)
 		locked = locked || RelationLockedByMe(catalogs[i], AccessExclusiveLock);
-	return locked || (log != NULL &&
-					  (RelationLockedByMe(log->event, ShareLock) ||
-					   RelationLockedByMe(log->sequence, ShareRowExclusiveLock) ||
-					   RelationLockedByMe(LogPartitionNow(log), ShareLock)));
+	return locked || (log != NULL && (RelationLockedByMe(log->event, ShareLock) ||
+									  RelationLockedByMe(log->sequence, ShareRowExclusiveLock) ||
+									  RelationLockedByMe(LogPartitionNow(log), ShareLock)));
 }
 
 bool
@@ -152,11 +151,14 @@ RaiseOutcome(QueueOutcome outcome)
 		[QUEUE_NO_WORKER] = "The audit worker could not be started.",
 	};
 	const char *hints[] = {
-		[QUEUE_NOT_WRITTEN] = "Check locks on the tables of schema phi_audit, and the space on their disk.",
-		[QUEUE_LATE] = "Check the process \"phi_guard audit worker\", locks on the tables of schema "
-					   "phi_audit, and synchronous standbys.",
+		[QUEUE_NOT_WRITTEN] =
+			"Check locks on the tables of schema phi_audit, and the space on their disk.",
+		[QUEUE_LATE] =
+			"Check the process \"phi_guard audit worker\", locks on the tables of schema "
+			"phi_audit, and synchronous standbys.",
 		[QUEUE_FULL] = "Check the process \"phi_guard audit worker\".",
-		[QUEUE_NO_WORKER] = "Raise max_worker_processes: phi_guard takes one for each database in use.",
+		[QUEUE_NO_WORKER] =
+			"Raise max_worker_processes: phi_guard takes one for each database in use.",
 	};
 
 	HideValueContext();

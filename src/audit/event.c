@@ -128,8 +128,8 @@ SetWhat(EventRow *row, const AuditEvent *event)
 		SetColumn(row, EVENT_RELATION_OID, ObjectIdGetDatum(event->relation));
 		if (name != NULL)
 			EventSetText(row, EVENT_RELATION,
-					quote_qualified_identifier(
-						get_namespace_name(get_rel_namespace(event->relation)), name));
+						 quote_qualified_identifier(
+							 get_namespace_name(get_rel_namespace(event->relation)), name));
 	}
 	if (event->consent_id != 0)
 		SetColumn(row, EVENT_CONSENT_ID, Int64GetDatum(event->consent_id));

@@ -15,70 +15,21 @@
  * Locking: one lightweight lock over lists and states; nothing waits under it.
  *-------------------------------------------------------------------------
  */
-#include "audit/queue.h"
+#include "audit/area.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "audit/worker.h"
 #include "miscadmin.h"
-#include "port/atomics.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/wait_event.h"
 
-#define QUEUE_DATABASES 128
-#define QUEUE_SHARE     (QUEUE_SLOTS / 2) /* places of one database */
-#define NONE            (-1)
-#define RETRY_MS        5    /* between attempts to find a place */
-#define START_MS        5000 /* after which a worker that did not appear is started again */
-#define REGISTER_MS     1000 /* how long to try where every background worker is taken */
-#define STOP_MS         5000
+#define RETRY_MS    5    /* between attempts to find a place */
+#define START_MS    5000 /* after which a worker that did not appear is started again */
+#define REGISTER_MS 1000 /* how long to try where every background worker is taken */
+#define STOP_MS     5000
 
-typedef enum SlotState
-{
-	SLOT_FREE,
-	SLOT_QUEUED,
-	SLOT_TAKEN,
-	SLOT_WRITTEN,
-	SLOT_NOT_WRITTEN
-} SlotState;
-
-typedef struct QueueSlot
-{
-	pg_atomic_uint32 state; /* a SlotState; read without the lock by who waits */
-	bool waited;			/* the owner waits for it and frees it */
-	bool disowned;			/* the owner has given up on it */
-	int next;
-	int database; /* index of its QueueDatabase */
-	PGPROC *owner;
-	int code;		/* SQLSTATE where it was not written */
-	XLogRecPtr lsn; /* for the owner to flush, or invalid */
-	Size size;
-	uint8 record[QUEUE_RECORD_SIZE];
-} QueueSlot;
-
-typedef struct QueueDatabase
-{
-	Oid database;
-	PGPROC *worker; /* NULL when none runs */
-	TimestampTz started; /* when one was last asked for */
-	bool stop;
-	bool active;
-	int used; /* places */
-	int first;
-	int last;
-} QueueDatabase;
-
-typedef struct Queue
-{
-	LWLock lock;
-	int free; /* list of free places */
-	QueueDatabase databases[QUEUE_DATABASES];
-	QueueSlot slots[QUEUE_SLOTS];
-} Queue;
-
-static Queue *Shared = NULL;
+Queue *QueueArea = NULL;
 
 /* The places that this session waits for. */
 static int Tickets[QUEUE_SLOTS];
@@ -96,9 +47,7 @@ static bool ExitRegistered = false;
 /* Index that the entry of this database had when last looked up, or NONE. */
 static int Known = NONE;
 
-/* Index of the database this worker serves, or NONE. */
-static int Served = NONE;
-
+/* Lay the queue out. */
 static void
 InitializeQueue(void *area)
 {
@@ -119,66 +68,66 @@ InitializeQueue(void *area)
 /* ---- lists; the lock is held ---- */
 
 /* Give a place back. */
-static void
-FreeSlot(int index)
+void
+QueueFreeSlot(int index)
 {
-	QueueSlot *slot = &Shared->slots[index];
+	QueueSlot *slot = &QueueArea->slots[index];
 
 	pg_atomic_write_u32(&slot->state, SLOT_FREE);
 	slot->owner = NULL;
 	slot->waited = false;
-	Shared->databases[slot->database].used--;
-	slot->next = Shared->free;
-	Shared->free = index;
+	QueueArea->databases[slot->database].used--;
+	slot->next = QueueArea->free;
+	QueueArea->free = index;
 }
 
 /* Link a place to the end of its database's list. */
-static void
-Enqueue(int index)
+void
+QueueLink(int index)
 {
-	QueueSlot *slot = &Shared->slots[index];
-	QueueDatabase *database = &Shared->databases[slot->database];
+	QueueSlot *slot = &QueueArea->slots[index];
+	QueueDatabase *database = &QueueArea->databases[slot->database];
 
 	slot->next = NONE;
 	pg_atomic_write_u32(&slot->state, SLOT_QUEUED);
 	if (database->last == NONE)
 		database->first = index;
 	else
-		Shared->slots[database->last].next = index;
+		QueueArea->slots[database->last].next = index;
 	database->last = index;
 }
 
 /* Take a place out of its database's list. */
-static void
-Unlink(int index)
+void
+QueueUnlink(int index)
 {
-	QueueDatabase *database = &Shared->databases[Shared->slots[index].database];
+	QueueDatabase *database = &QueueArea->databases[QueueArea->slots[index].database];
 	int before = NONE;
 	int at = database->first;
 
 	while (at != index)
 	{
 		before = at;
-		at = Shared->slots[at].next;
+		at = QueueArea->slots[at].next;
 	}
 	if (before == NONE)
-		database->first = Shared->slots[index].next;
+		database->first = QueueArea->slots[index].next;
 	else
-		Shared->slots[before].next = Shared->slots[index].next;
+		QueueArea->slots[before].next = QueueArea->slots[index].next;
 	if (database->last == index)
 		database->last = before;
 }
 
 /* The entry of a database; NONE where it has none and make is false, or every entry is in use. */
-static int
-FindDatabase(Oid oid, bool make)
+int
+QueueFindDatabase(Oid oid, bool make)
 {
 	int vacant = NONE;
 	int i;
 
 	for (i = 0; i < QUEUE_DATABASES; i++)
 	{
-		QueueDatabase *database = &Shared->databases[i];
+		QueueDatabase *database = &QueueArea->databases[i];
 
 		if (database->database == oid)
 			return i;
@@ -187,10 +136,10 @@ FindDatabase(Oid oid, bool make)
 	}
 	if (!make || vacant == NONE)
 		return NONE;
-	Shared->databases[vacant].database = oid;
-	Shared->databases[vacant].started = 0;
-	Shared->databases[vacant].stop = false;
-	Shared->databases[vacant].active = false;
+	QueueArea->databases[vacant].database = oid;
+	QueueArea->databases[vacant].started = 0;
+	QueueArea->databases[vacant].stop = false;
+	QueueArea->databases[vacant].active = false;
 	return vacant;
 }
 
@@ -200,14 +149,13 @@ FindDatabase(Oid oid, bool make)
 static bool
 WorkerMissing(int index)
 {
-	QueueDatabase *database = &Shared->databases[index];
+	QueueDatabase *database = &QueueArea->databases[index];
 	TimestampTz now;
 
 	if (database->worker != NULL)
 		return false;
 	now = GetCurrentTimestamp();
-	if (database->started != 0 &&
-		!TimestampDifferenceExceeds(database->started, now, START_MS))
+	if (database->started != 0 && !TimestampDifferenceExceeds(database->started, now, START_MS))
 		return false;
 	database->started = now;
 	return true;
@@ -221,52 +169,24 @@ EnsureWorker(void)
 	int index;
 
 	/* Unlocked: who is wrong finds out when nobody answers. */
-	if (Known != NONE && Shared->databases[Known].database == MyDatabaseId &&
-		Shared->databases[Known].worker != NULL)
+	if (Known != NONE && QueueArea->databases[Known].database == MyDatabaseId &&
+		QueueArea->databases[Known].worker != NULL)
 		return true;
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	index = FindDatabase(MyDatabaseId, true);
+	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
+	index = QueueFindDatabase(MyDatabaseId, true);
 	missing = index != NONE && WorkerMissing(index);
 	Known = index;
-	LWLockRelease(&Shared->lock);
+	LWLockRelease(&QueueArea->lock);
 	if (index == NONE)
 		return false;
 	if (!missing || WorkerStart(MyDatabaseId))
 		return true;
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	index = FindDatabase(MyDatabaseId, false);
+	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
+	index = QueueFindDatabase(MyDatabaseId, false);
 	if (index != NONE)
-		Shared->databases[index].started = 0;
-	LWLockRelease(&Shared->lock);
+		QueueArea->databases[index].started = 0;
+	LWLockRelease(&QueueArea->lock);
 	return false;
-}
-
-/*
- * The served database has no worker any more: what was taken is queued again,
- * and who waits is woken to start another.
- */
-static void
-LeaveService(void)
-{
-	QueueDatabase *database = &Shared->databases[Served];
-	int i;
-
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	database->worker = NULL;
-	database->started = 0;
-	database->stop = false;
-	for (i = 0; i < QUEUE_SLOTS; i++)
-	{
-		QueueSlot *slot = &Shared->slots[i];
-
-		if (pg_atomic_read_u32(&slot->state) == SLOT_TAKEN && slot->database == Served)
-			Enqueue(i);
-		if (pg_atomic_read_u32(&slot->state) == SLOT_QUEUED && slot->database == Served &&
-			slot->owner != NULL)
-			SetLatch(&slot->owner->procLatch);
-	}
-	LWLockRelease(&Shared->lock);
-	Served = NONE;
 }
 
 /* Exit callback: what this process waits for is nobody's, and what it serves has no worker. */
@@ -274,12 +194,11 @@ static void
 LeaveQueue(int code, Datum arg)
 {
 	QueueWithdraw();
-	if (Served != NONE)
-		LeaveService();
+	QueueLeave();
 }
 
-static void
-RegisterExit(void)
+void
+QueueRegisterExit(void)
 {
 	if (!ExitRegistered)
 		before_shmem_exit(LeaveQueue, (Datum) 0);
@@ -302,14 +221,15 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 	int index;
 	int entry;
 
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	entry = FindDatabase(MyDatabaseId, true);
-	index = entry != NONE && Shared->databases[entry].used < QUEUE_SHARE ? Shared->free : NONE;
+	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
+	entry = QueueFindDatabase(MyDatabaseId, true);
+	index =
+		entry != NONE && QueueArea->databases[entry].used < QUEUE_SHARE ? QueueArea->free : NONE;
 	if (index != NONE)
 	{
-		slot = &Shared->slots[index];
-		database = &Shared->databases[entry];
-		Shared->free = slot->next;
+		slot = &QueueArea->slots[index];
+		database = &QueueArea->databases[entry];
+		QueueArea->free = slot->next;
 		database->used++;
 		database->active = true;
 		slot->database = entry;
@@ -322,9 +242,9 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 		memcpy(slot->record, record, size);
 		if (database->worker != NULL && (urgent || database->used == QUEUE_GROUP))
 			latch = &database->worker->procLatch;
-		Enqueue(index);
+		QueueLink(index);
 	}
-	LWLockRelease(&Shared->lock);
+	LWLockRelease(&QueueArea->lock);
 	if (index == NONE)
 		return false;
 	if (waited)
@@ -337,7 +257,7 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 bool
 QueuePutNow(const void *record, Size size)
 {
-	return Shared != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false, true) &&
+	return QueueArea != NULL && size <= QUEUE_RECORD_SIZE && TryPut(record, size, false, true) &&
 		   EnsureWorker();
 }
 
@@ -355,17 +275,16 @@ Sleep(long milliseconds, bool interruptible)
 QueueOutcome
 QueuePut(const void *record, Size size, bool waited, TimestampTz deadline, bool interruptible)
 {
-	TimestampTz patience =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_MS);
+	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_MS);
 
 	if (size > QUEUE_RECORD_SIZE)
 	{
 		LastCode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 		return QUEUE_NOT_WRITTEN;
 	}
-	if (Shared == NULL || !IsUnderPostmaster || TicketCount >= QUEUE_SLOTS)
+	if (QueueArea == NULL || !IsUnderPostmaster || TicketCount >= QUEUE_SLOTS)
 		return QUEUE_NO_WORKER;
-	RegisterExit();
+	QueueRegisterExit();
 	while (!EnsureWorker())
 	{
 		if (GetCurrentTimestamp() >= Min(patience, deadline))
@@ -406,7 +325,7 @@ QueueWait(TimestampTz deadline, bool interruptible)
 
 	while (i < TicketCount && outcome == QUEUE_WRITTEN)
 	{
-		QueueSlot *slot = &Shared->slots[Tickets[i]];
+		QueueSlot *slot = &QueueArea->slots[Tickets[i]];
 		TimestampTz now;
 
 		pg_read_barrier();
@@ -438,10 +357,10 @@ QueueWithdraw(void)
 
 	if (TicketCount == 0)
 		return;
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
 	for (i = 0; i < TicketCount; i++)
 	{
-		QueueSlot *slot = &Shared->slots[Tickets[i]];
+		QueueSlot *slot = &QueueArea->slots[Tickets[i]];
 
 		if (pg_atomic_read_u32(&slot->state) == SLOT_TAKEN)
 		{
@@ -451,10 +370,10 @@ QueueWithdraw(void)
 			continue;
 		}
 		if (pg_atomic_read_u32(&slot->state) == SLOT_QUEUED)
-			Unlink(Tickets[i]);
-		FreeSlot(Tickets[i]);
+			QueueUnlink(Tickets[i]);
+		QueueFreeSlot(Tickets[i]);
 	}
-	LWLockRelease(&Shared->lock);
+	LWLockRelease(&QueueArea->lock);
 	TicketCount = 0;
 }
 
@@ -478,15 +397,15 @@ AnnounceEvents(XactEvent event, void *arg)
 
 	if (!EventExpected)
 		return;
-	if (event == XACT_EVENT_PRE_COMMIT && Shared != NULL && IsUnderPostmaster &&
+	if (event == XACT_EVENT_PRE_COMMIT && QueueArea != NULL && IsUnderPostmaster &&
 		!IsBinaryUpgrade)
 	{
 		(void) EnsureWorker();
-		LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-		index = FindDatabase(MyDatabaseId, false);
+		LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
+		index = QueueFindDatabase(MyDatabaseId, false);
 		if (index != NONE)
-			Shared->databases[index].active = true;
-		LWLockRelease(&Shared->lock);
+			QueueArea->databases[index].active = true;
+		LWLockRelease(&QueueArea->lock);
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		EventExpected = false;
@@ -496,22 +415,22 @@ void
 QueueStopWorker(Oid oid)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MS);
-	bool stopped = Shared == NULL;
+	bool stopped = QueueArea == NULL;
 
 	while (!stopped && GetCurrentTimestamp() < deadline)
 	{
 		Latch *latch = NULL;
 		int index;
 
-		LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-		index = FindDatabase(oid, false);
-		stopped = index == NONE || Shared->databases[index].worker == NULL;
+		LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
+		index = QueueFindDatabase(oid, false);
+		stopped = index == NONE || QueueArea->databases[index].worker == NULL;
 		if (!stopped)
 		{
-			Shared->databases[index].stop = true;
-			latch = &Shared->databases[index].worker->procLatch;
+			QueueArea->databases[index].stop = true;
+			latch = &QueueArea->databases[index].worker->procLatch;
 		}
-		LWLockRelease(&Shared->lock);
+		LWLockRelease(&QueueArea->lock);
 		if (latch != NULL)
 		{
 			SetLatch(latch);
@@ -520,131 +439,10 @@ QueueStopWorker(Oid oid)
 	}
 }
 
-/* ---- the worker's side ---- */
-
-bool
-QueueServe(void)
-{
-	int index;
-
-	RegisterExit();
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	index = FindDatabase(MyDatabaseId, true);
-	if (index != NONE && Shared->databases[index].worker == NULL)
-	{
-		Shared->databases[index].worker = MyProc;
-		Shared->databases[index].stop = false;
-		Served = index;
-	}
-	LWLockRelease(&Shared->lock);
-	return Served != NONE;
-}
-
-int
-QueueTake(int *slots, int limit)
-{
-	QueueDatabase *database = &Shared->databases[Served];
-	int count = 0;
-
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	while (count < limit && database->first != NONE)
-	{
-		slots[count] = database->first;
-		Unlink(database->first);
-		pg_atomic_write_u32(&Shared->slots[slots[count]].state, SLOT_TAKEN);
-		count++;
-	}
-	LWLockRelease(&Shared->lock);
-	return count;
-}
-
-const void *
-QueueRecord(int slot, Size *size)
-{
-	*size = Shared->slots[slot].size;
-	return Shared->slots[slot].record;
-}
-
-/* Tell the owners what became of their records; those of nobody are freed, or queued again. */
-static void
-Finish(const int *slots, int count, XLogRecPtr lsn, int code)
-{
-	Latch *latches[QUEUE_GROUP];
-	int latch_count = 0;
-	int i;
-
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	for (i = 0; i < count; i++)
-	{
-		QueueSlot *slot = &Shared->slots[slots[i]];
-
-		slot->lsn = lsn;
-		slot->code = code;
-		if (slot->waited)
-		{
-			latches[latch_count++] = &slot->owner->procLatch;
-			pg_write_barrier();
-			pg_atomic_write_u32(&slot->state, code == 0 ? SLOT_WRITTEN : SLOT_NOT_WRITTEN);
-		}
-		else if (code == 0 || slot->disowned)
-			FreeSlot(slots[i]);
-		else
-			Enqueue(slots[i]);
-	}
-	LWLockRelease(&Shared->lock);
-	for (i = 0; i < latch_count; i++)
-		SetLatch(latches[i]);
-}
-
-void
-QueueWritten(const int *slots, int count, XLogRecPtr lsn)
-{
-	Finish(slots, count, lsn, 0);
-}
-
-void
-QueueNotWritten(const int *slots, int count, int code)
-{
-	Finish(slots, count, InvalidXLogRecPtr, code);
-}
-
-bool
-QueueRetire(void)
-{
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	if (Shared->databases[Served].first == NONE)
-	{
-		Shared->databases[Served].worker = NULL;
-		Shared->databases[Served].started = 0;
-		Shared->databases[Served].stop = false;
-		Served = NONE;
-	}
-	LWLockRelease(&Shared->lock);
-	return Served == NONE;
-}
-
-bool
-QueueStopRequested(void)
-{
-	return Shared->databases[Served].stop;
-}
-
-bool
-QueueActive(void)
-{
-	bool active;
-
-	LWLockAcquire(&Shared->lock, LW_EXCLUSIVE);
-	active = Shared->databases[Served].active;
-	Shared->databases[Served].active = false;
-	LWLockRelease(&Shared->lock);
-	return active;
-}
-
 void
 QueueInit(void)
 {
 	SharedMemoryRequest("phi_guard audit queue", sizeof(Queue), InitializeQueue,
-						(void **) &Shared);
+						(void **) &QueueArea);
 	RegisterXactCallback(AnnounceEvents, NULL);
 }

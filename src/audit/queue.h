@@ -21,10 +21,10 @@
 /* What became of a record. */
 typedef enum QueueOutcome
 {
-	QUEUE_WRITTEN,	   /* committed and flushed */
+	QUEUE_WRITTEN,     /* committed and flushed */
 	QUEUE_NOT_WRITTEN, /* the worker could not; QueueErrorCode() says why */
-	QUEUE_LATE,		   /* no answer in time */
-	QUEUE_FULL,		   /* no place in time */
+	QUEUE_LATE,        /* no answer in time */
+	QUEUE_FULL,        /* no place in time */
 	QUEUE_NO_WORKER,   /* none can be started */
 } QueueOutcome;
 

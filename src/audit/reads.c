@@ -26,8 +26,8 @@
 
 /* Functions that show what the log holds. */
 static const char *const ReadingFunctions[] = {
-	"audit_verify", "audit_verify_sql", "audit_export",   "audit_proof",
-	"accounting_of_disclosures",        "export_audit_event",
+	"audit_verify", "audit_verify_sql",          "audit_export",
+	"audit_proof",  "accounting_of_disclosures", "export_audit_event",
 };
 
 /* Setting phi.audit_reads. */
@@ -87,8 +87,9 @@ Record(Oid relation, const char *detail)
 	event.relation = relation;
 	event.detail = detail;
 	if (RecoveryInProgress() || !LogComplete())
-		ereport(LOG, errmsg("phi_guard: the audit log is read by role \"%s\", and cannot be written",
-							GetUserNameFromId(GetSessionUserId(), false)),
+		ereport(LOG,
+				errmsg("phi_guard: the audit log is read by role \"%s\", and cannot be written",
+					   GetUserNameFromId(GetSessionUserId(), false)),
 				errhidestmt(true));
 	else if (!DurableObstructed())
 		AuditRecordDurably(&event);
@@ -112,7 +113,8 @@ ReadsNoteQuery(const QueryDesc *desc, int eflags)
 	ListCell *cell;
 	Index number = 0;
 
-	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || !Enabled || !IsUnderPostmaster || !ExtensionInstalled())
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || !Enabled || !IsUnderPostmaster ||
+		!ExtensionInstalled())
 		return;
 	foreach (cell, desc->plannedstmt->rtable)
 	{

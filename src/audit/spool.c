@@ -41,13 +41,13 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define SPOOL_MAGIC  "PHISPOL1"
-#define MAGIC_SIZE   8
-#define HEADER_SIZE  (MAGIC_SIZE + 4 + 4)
-#define NAME_BYTES   16
-#define SPOOL_SALT   16
-#define DRAIN_FILES  1000 /* in one transaction */
-#define FILE_SUFFIX  ".event"
+#define SPOOL_MAGIC "PHISPOL1"
+#define MAGIC_SIZE  8
+#define HEADER_SIZE (MAGIC_SIZE + 4 + 4)
+#define NAME_BYTES  16
+#define SPOOL_SALT  16
+#define DRAIN_FILES 1000 /* in one transaction */
+#define FILE_SUFFIX ".event"
 
 /* Setting phi.audit_spool_directory. */
 static char *Directory = NULL;
@@ -135,7 +135,8 @@ Salted(MinimalTuple record)
 static bool
 WriteFile(const char *path, const void *data, Size size)
 {
-	int file = OpenTransientFilePerm(path, O_WRONLY | O_CREAT | O_EXCL | PG_BINARY, S_IRUSR | S_IWUSR);
+	int file =
+		OpenTransientFilePerm(path, O_WRONLY | O_CREAT | O_EXCL | PG_BINARY, S_IRUSR | S_IWUSR);
 	bool written;
 
 	if (file < 0)
@@ -160,7 +161,8 @@ SpoolWrite(MinimalTuple record)
 
 	if (fault != NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("phi.audit_spool_directory cannot be used"), errdetail_internal("%s", fault));
+				errmsg("phi.audit_spool_directory cannot be used"),
+				errdetail_internal("%s", fault));
 	memcpy(file, SPOOL_MAGIC, MAGIC_SIZE);
 	phi_put_u32(file + MAGIC_SIZE, salted->t_len);
 	phi_put_u32(file + MAGIC_SIZE + 4, RecordCrc(salted, salted->t_len));
@@ -204,7 +206,8 @@ SpoolWaiting(void)
 	if (!SpoolEnabled() || DirectoryFault() != NULL)
 		return false;
 	directory = AllocateDir(Directory);
-	while (!found && directory != NULL && (entry = ReadDirExtended(directory, Directory, LOG)) != NULL)
+	while (!found && directory != NULL &&
+		   (entry = ReadDirExtended(directory, Directory, LOG)) != NULL)
 		found = OurFile(entry->d_name);
 	if (directory != NULL)
 		FreeDir(directory);
@@ -244,8 +247,9 @@ AlreadyWritten(const EventRow *row)
 	Oid types[] = {TIMESTAMPTZOID, BYTEAOID};
 	Datum values[] = {row->values[EVENT_RECORDED_AT], row->values[EVENT_SALT]};
 
-	if (SPI_execute_with_args("SELECT FROM phi_audit.event e WHERE e.recorded_at = $1 AND e.salt = $2",
-							  2, types, values, NULL, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(
+			"SELECT FROM phi_audit.event e WHERE e.recorded_at = $1 AND e.salt = $2", 2, types,
+			values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read phi_audit.event");
 	return SPI_processed > 0;
 }

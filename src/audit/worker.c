@@ -61,12 +61,12 @@ static int SealInterval = 1000;
 typedef struct WorkerState
 {
 	MemoryContext context; /* of one round */
-	int limit;			   /* records in a round */
-	TimestampTz active;	   /* when there was last something to do */
+	int limit;             /* records in a round */
+	TimestampTz active;    /* when there was last something to do */
 	TimestampTz seal_after;
 	TimestampTz drain_after; /* the spool */
-	uint64 unsealed;	   /* events written since the last seal */
-	bool flushed;		   /* does the worker's own commit flush? */
+	uint64 unsealed;         /* events written since the last seal */
+	bool flushed;            /* does the worker's own commit flush? */
 } WorkerState;
 
 static WorkerState State;
@@ -315,7 +315,7 @@ Round(void)
 static void
 SealWork(const int *slots, int count)
 {
-	if (AuditLogFind() != NULL && LogArmed())
+	if (ExtensionInstalled() && AuditLogFind() != NULL && LogArmed())
 		AuditWorkerSeal();
 }
 
@@ -339,7 +339,8 @@ Upkeep(TimestampTz now)
 		PinLockTimeout(DurableTimeout() / 2);
 		State.unsealed = 0;
 		State.seal_after = TimestampTzPlusMilliseconds(
-			GetCurrentTimestamp(), code == 0 || code == ERRCODE_LOCK_NOT_AVAILABLE ? SealInterval : LONG_RETRY_MS);
+			GetCurrentTimestamp(),
+			code == 0 || code == ERRCODE_LOCK_NOT_AVAILABLE ? SealInterval : LONG_RETRY_MS);
 	}
 	if (now >= State.drain_after)
 	{
@@ -419,8 +420,8 @@ phi_audit_worker(Datum database)
 	if (!QueueServe())
 		proc_exit(0);
 	memset(&State, 0, sizeof(State));
-	State.context = AllocSetContextCreate(TopMemoryContext, "phi_guard audit round",
-										  ALLOCSET_DEFAULT_SIZES);
+	State.context =
+		AllocSetContextCreate(TopMemoryContext, "phi_guard audit round", ALLOCSET_DEFAULT_SIZES);
 	State.limit = QUEUE_GROUP;
 	State.active = GetCurrentTimestamp();
 	MemoryContextSwitchTo(State.context);
@@ -431,8 +432,7 @@ phi_audit_worker(Datum database)
 void
 WorkerInit(void)
 {
-	DefineCustomIntVariable("phi.audit_seal_interval",
-							"How often the audit worker seals events; 0: never.", NULL,
-							&SealInterval, 1000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"phi.audit_seal_interval", "How often the audit worker seals events; 0: never.", NULL,
+		&SealInterval, 1000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
