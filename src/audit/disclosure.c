@@ -114,6 +114,7 @@ static EventRow Base;
 static char NotedActor[SESSION_NAME_SIZE];
 static const char *NotedPurpose = NULL;
 static uint64 NotedSession = 0;
+static bool NotedStepUp = false;
 
 DisclosureMode
 DisclosureModeNow(void)
@@ -168,6 +169,7 @@ BeginNotes(void)
 	CopyPlainly(NotedActor, session->identified ? session->actor : "", sizeof(NotedActor));
 	NotedPurpose = session->purpose_stated ? phi_purpose_code(session->purpose) : NULL;
 	NotedSession = SessionGeneration();
+	NotedStepUp = session->step_up_fresh;
 	old = MemoryContextSwitchTo(Notes);
 	EventBegin(&Base, GetCurrentTimestamp());
 	(void) EventShape();
@@ -247,8 +249,8 @@ AddPending(DisclosedRelation *entry, DisclosedSubject *subject)
 	Pending++;
 }
 
-/* Note the value; true where that is new. */
-static bool
+/* Note the value, if that is new. */
+static void
 AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
 {
 	uint64 bit;
@@ -265,7 +267,8 @@ AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
 		DisclosureFlush();
 		DisclosureForget();
 		BeginNotes();
-		return AddNote(column, form, token);
+		AddNote(column, form, token);
+		return;
 	}
 	if (LastSubject == NULL || LastSubject->token != token)
 	{
@@ -281,11 +284,14 @@ AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
 	}
 	bit = UINT64CONST(1) << number;
 	if (LastSubject->noted & bit)
-		return false;
+		return;
+	/* Only a new patient ends an event: its row is complete then. */
+	if (Pending >= AUDIT_BATCH_ROWS && !LastSubject->pending &&
+		DisclosureModeNow() != DISCLOSURE_LOG)
+		DisclosureFlush();
 	LastSubject->noted |= bit;
 	LastRelation->shown[number].pending = true;
 	AddPending(LastRelation, LastSubject);
-	return true;
 }
 
 void
@@ -304,11 +310,8 @@ DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_toke
 	}
 	if (Relations == NULL)
 		BeginNotes();
-	(void) AddNote(column, form, subject_token);
-	if (Pending == 0)
-		return;
-	if ((mode == DISCLOSURE_STRICT && shown && !DisclosureHeld()) ||
-		(mode != DISCLOSURE_LOG && Pending >= AUDIT_BATCH_ROWS))
+	AddNote(column, form, subject_token);
+	if (Pending > 0 && shown && mode == DISCLOSURE_STRICT && !DisclosureHeld())
 		DisclosureFlush();
 }
 
@@ -338,6 +341,8 @@ DescribeShown(EventRow *row, const DisclosedRelation *entry)
 		if (j == count)
 			names[count++] = NameStr(shown->name);
 	}
+	if (NotedStepUp)
+		appendStringInfoString(&forms, "; step-up");
 	EventSetTexts(row, EVENT_COLUMN_NAMES, names, count);
 	EventSetText(row, EVENT_DETAIL, forms.data);
 }

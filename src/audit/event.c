@@ -103,7 +103,8 @@ SetWho(EventRow *row, const SessionContext *session)
 		return;
 	EventSetText(row, EVENT_ACTOR, session->actor);
 	EventSetText(row, EVENT_ORGANIZATION, session->organization);
-	if (session->serial != 0)
+	EventSetText(row, EVENT_TOKEN_ID, session->token_id);
+	if (session->token_id[0] == '\0' && session->serial != 0)
 		EventSetText(row, EVENT_TOKEN_ID, psprintf(UINT64_FORMAT, session->serial));
 	if (session->purpose_stated)
 		EventSetText(row, EVENT_PURPOSE, phi_purpose_code(session->purpose));

@@ -187,6 +187,17 @@ RecordBeforeError(void)
 		DisclosureFlushForError();
 }
 
+/*
+ * Must an execution that is over be recorded before the one around it goes on?
+ * A closed one runs no code but ours, the triggers of the redacted view, and
+ * shows nothing yet.
+ */
+static bool
+MustRecord(const Running *outer)
+{
+	return DisclosureModeNow() == DISCLOSURE_STRICT && (outer == NULL || !outer->closed);
+}
+
 /* Run, with rows held back if they are to be. */
 static void
 RunHolding(EXECUTOR_RUN_ARGS, bool hold)
@@ -234,7 +245,7 @@ HoldingRun(EXECUTOR_RUN_ARGS)
 		InnermostStarting = NULL;
 		Depth = depth + 1;
 		RunHolding(EXECUTOR_RUN_FORWARD, hold);
-		if (DisclosurePending() && (DisclosureModeNow() == DISCLOSURE_STRICT || depth == 0))
+		if (DisclosurePending() && (depth == 0 || MustRecord(outer)))
 			DisclosureFlush();
 	}
 	PG_CATCH();

@@ -209,7 +209,7 @@ QueueRegisterExit(void)
 
 /*
  * Put a record where there is a place; false where there is none.  The worker
- * is woken at once if urgent, and otherwise when a group is together: it looks
+ * is woken at once if urgent, and otherwise when half a group is together: it looks
  * by itself every second.
  */
 static bool
@@ -240,7 +240,7 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 		slot->lsn = InvalidXLogRecPtr;
 		slot->size = size;
 		memcpy(slot->record, record, size);
-		if (database->worker != NULL && (urgent || database->used == QUEUE_GROUP))
+		if (database->worker != NULL && (urgent || database->used == QUEUE_GROUP / 2))
 			latch = &database->worker->procLatch;
 		QueueLink(index);
 	}
