@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('disclosures', conf => "max_prepared_transactions = 4\nrestart_after_crash = on\n");
+my $node = phi_node('disclosures', conf => "max_prepared_transactions = 4\nrestart_after_crash = on\nphi.audit_timeout = 1s\n");
 $node->start;
 phi_roles($node);
 phi_install($node, 'postgres');
@@ -171,6 +171,32 @@ is(disclosed(), '1 2 name', 'suspended: its two patients are recorded');
 @rows = exchange($socket, 's', message('E', "p\0" . pack('N', 3)), message('H', ''));
 is_deeply(\@rows, [ 'Canary3', 'Canary4', 'Canary5' ], 'resumed');
 is(disclosed(), '1 3 name', 'and the next three');
+
+# While the worker is stopped nothing of a result leaves, however large it is, row by row as the wire has it.
+my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'phi_guard audit worker'");
+foreach my $query ('SELECT name, town FROM people', 'SELECT name, pg_sleep(0) FROM people', 'COPY (SELECT name FROM people) TO STDOUT',
+	'SELECT name, 1 / (id - 2500) FROM people', 'SELECT name::integer FROM people', 'DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM people WHERE id = 1; RAISE NOTICE \'%\', n; END $$')
+{
+	my ($wire, $error) = ('', '');
+	exchange($socket, 'Z', message('S', ''));
+	kill 'STOP', $worker;
+	print $socket message('Q', "$query\0");
+	$socket->flush;
+	while (1)
+	{
+		read($socket, my $head, 5) == 5 or die 'connection lost';
+		my ($type, $length) = unpack 'aN', $head;
+		my $body = '';
+		read($socket, $body, $length - 4) == $length - 4 or die 'connection lost' if $length > 4;
+		$error = $body if $type eq 'E';
+		$wire .= $body;
+		last if $type eq 'Z';
+	}
+	kill 'CONT', $worker;
+	like($error, qr/event could not be recorded/, "worker stopped: $query: refused");
+	unlike($wire, qr/Canary|Town/, 'and nothing on the wire');
+}
+disclosed();
 close $socket;
 
 # Sealed and verified as every event
