@@ -13,7 +13,7 @@ CORE = status bytes xaes mac envelope merkle codes directive directive_compile d
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session jwks login revocation uses attempts stepup
-AUDIT = change disclosure event guard login seal verify
+AUDIT = change closed denial disclosure durable event guard holding log queue reads login seal serve spool verify worker
 CONSENT = access codes directives evaluate explain fhir_compile fhir_json fhir_provision fhir_prune fhir_read \
 	fhir_values fhir_write import label_row labels planner record row rules share store verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \

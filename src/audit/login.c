@@ -4,8 +4,9 @@
  *
  * One that succeeds is an event of its transaction.  One that fails ends in an
  * error, which would take such an event along, and one in a READ ONLY
- * transaction or on a standby cannot be written: those are lines of the
- * server's log, with the cause as one word.
+ * transaction cannot be written there: the audit worker records those.  Where
+ * it cannot, as on a standby, they are lines of the server's log, with the cause
+ * as one word.
  *-------------------------------------------------------------------------
  */
 #include "audit/log.h"
@@ -18,11 +19,11 @@
 static void
 RecordSessionEvent(const char *action, const char *failure)
 {
-	AuditEvent event = {.action = action, .outcome = "success"};
+	AuditEvent event = {.action = action, .outcome = failure ? "denied" : "success", .reason = failure};
 
 	if (!failure && !XactReadOnly && !RecoveryInProgress())
 		AuditAppend(&event);
-	else
+	else if (!AuditNoteDurably(&event))
 		ereport(LOG, (errmsg("%s %s", action, failure ? "failed" : "succeeded"),
 					  failure ? errdetail_log("Cause: %s.", failure) : 0, errhidestmt(true),
 					  errhidecontext(true)));

@@ -61,7 +61,7 @@ RefuseLogin(const char *cause)
 {
 	SessionEvent("login", cause);
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("login failed"),
-					errhint("The server log has the cause."), errhidestmt(true)));
+					errhint("The audit log has the cause."), errhidestmt(true)));
 }
 
 /* A login for one transaction needs one; a longer one has to be allowed. */

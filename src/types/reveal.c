@@ -279,7 +279,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	CheckRow(fcinfo, first, state, &header, column);
 
 	NoteSensitiveStatement();
-	DisclosureNote(column->relation, NameStr(column->relation_name), header.subject_token);
+	DisclosureNote(column, form, header.subject_token, true);
 	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), &header, &size);
 	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
 	SecretWipe(bytes, size);

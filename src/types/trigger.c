@@ -218,7 +218,7 @@ MayRevealFully(const phi_header *header)
 		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
 			 .permit)
 		return false;
-	DisclosureNote(column->relation, NameStr(column->relation_name), header->subject_token);
+	DisclosureNote(column, PHI_FORM_FULL, header->subject_token, false);
 	return true;
 }
 

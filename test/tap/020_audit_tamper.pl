@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('tamper', conf => "fsync = off\n");
+my $node = phi_node('tamper', conf => "fsync = off\nphi.audit_seal_interval = 0\nphi.audit_reads = off\nphi.disclosure_audit = log\n");
 $node->start;
 
 # The leaf of an event in SQL alone, as docs/audit-log.md gives it.
