@@ -132,6 +132,31 @@ WRAP_INT(SHA256_Update, (SHA256_CTX * context, const void *data, size_t size),
 		 (context, data, size))
 WRAP_INT(SHA256_Final, (uint8_t * out, SHA256_CTX *context), (out, context))
 
+WRAP_NEW(EVP_PKEY, EVP_PKEY_new_raw_private_key,
+		 (int type, ENGINE *engine, const uint8_t *key, size_t size), (type, engine, key, size))
+WRAP_NEW(EVP_PKEY, EVP_PKEY_new_raw_public_key,
+		 (int type, ENGINE *engine, const uint8_t *key, size_t size), (type, engine, key, size))
+WRAP_FREE(EVP_PKEY, EVP_PKEY_free)
+WRAP_NEW(EVP_MD_CTX, EVP_MD_CTX_new, (void), ())
+WRAP_FREE(EVP_MD_CTX, EVP_MD_CTX_free)
+WRAP_INT(EVP_PKEY_get_raw_public_key, (const EVP_PKEY *key, uint8_t *out, size_t *size),
+		 (key, out, size))
+WRAP_INT(EVP_DigestSignInit,
+		 (EVP_MD_CTX * context, EVP_PKEY_CTX **made, const EVP_MD *digest, ENGINE *engine,
+		  EVP_PKEY *key),
+		 (context, made, digest, engine, key))
+WRAP_INT(EVP_DigestVerifyInit,
+		 (EVP_MD_CTX * context, EVP_PKEY_CTX **made, const EVP_MD *digest, ENGINE *engine,
+		  EVP_PKEY *key),
+		 (context, made, digest, engine, key))
+WRAP_INT(EVP_DigestSign,
+		 (EVP_MD_CTX * context, uint8_t *out, size_t *out_size, const uint8_t *in, size_t size),
+		 (context, out, out_size, in, size))
+WRAP_INT(EVP_DigestVerify,
+		 (EVP_MD_CTX * context, const uint8_t *signature, size_t signature_size, const uint8_t *in,
+		  size_t size),
+		 (context, signature, signature_size, in, size))
+
 extern int __real_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 extern int __wrap_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 
@@ -152,7 +177,9 @@ __wrap_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written)
 unsigned
 fault_modes(symbol name)
 {
-	if (name == SYM_EVP_CIPHER_fetch || name == SYM_EVP_CIPHER_CTX_new || name == SYM_allocation)
+	if (name == SYM_EVP_CIPHER_fetch || name == SYM_EVP_CIPHER_CTX_new ||
+		name == SYM_EVP_PKEY_new_raw_private_key || name == SYM_EVP_PKEY_new_raw_public_key ||
+		name == SYM_EVP_MD_CTX_new || name == SYM_allocation)
 		return FAULT_NEGATIVE;
 	return name == SYM_EVP_EncryptUpdate || name == SYM_EVP_CipherUpdate ? FAULT_MODES
 																		 : FAULT_SHORT;
