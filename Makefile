@@ -11,7 +11,7 @@ CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
-AUDIT = change disclosure event guard seal verify
+AUDIT = change checkpoint directory disclosure event export guard proof seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
 PROTECT = suggest
@@ -31,7 +31,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+	src/audit/audit.sql src/audit/evidence.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 

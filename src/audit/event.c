@@ -22,6 +22,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "audit/checkpoint.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_extension.h"
@@ -574,5 +575,6 @@ AuditInit(void)
 {
 	CacheRegisterRelcacheCallback(ForgetRelation, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, ForgetSchema, (Datum) 0);
+	CheckpointInit();
 	DisclosureInit();
 }

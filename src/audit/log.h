@@ -111,6 +111,9 @@ extern void CheckEventColumns(TupleDesc columns);
 extern void EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer,
 						  uint8 hash[PHI_HASH_SIZE]);
 
+/* Seal what can be sealed, in the current transaction: for the audit worker.  Raises. */
+extern void AuditWorkerSeal(void);
+
 /* Where this log grows: system identifier and database. */
 extern char *LogIncarnation(void);
 
