@@ -11,7 +11,7 @@ CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
-AUDIT = change checkpoint directory disclosure event export guard proof seal verify
+AUDIT = change checkpoint directory disclosure event export guard proof retention seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
 PROTECT = suggest
@@ -31,9 +31,14 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/audit/evidence.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+	src/audit/audit.sql src/audit/evidence.sql \
+	src/audit/retention.sql src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+
+# The offline verifier: core/ alone, no server's header.
+VERIFY = build/phi_verify
+VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(CORE:%=src/core/%.c)
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
@@ -71,5 +76,22 @@ build/encrypted_types.sql: src/types/encrypted_type.sql.in src/types/assignment_
 	@mv $@.tmp $@
 
 $(OBJS): $(wildcard src/*/*.h)
+
+all: $(VERIFY)
+install: install-verify
+uninstall: uninstall-verify
+
+$(VERIFY): $(VERIFY_SOURCES) $(wildcard src/core/*.h src/tools/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Isrc $(VERIFY_SOURCES) -lcrypto -o $@
+
+install-verify: $(VERIFY)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(VERIFY) '$(DESTDIR)$(bindir)/phi_verify'
+
+uninstall-verify:
+	rm -f '$(DESTDIR)$(bindir)/phi_verify'
+
+.PHONY: install-verify uninstall-verify
 
 endif

@@ -234,6 +234,21 @@ PutLeaves(Export *export)
 	SPI_cursor_close(events);
 }
 
+/* Leave an event of what was exported: the first leaf, and the one before which it ended. */
+static void
+RecordExport(const Export *export)
+{
+	char *keys[2] = {psprintf(INT64_FORMAT, export->first), psprintf(INT64_FORMAT, export->until)};
+	AuditEvent event = {0};
+
+	event.action = "audit_export";
+	event.outcome = "success";
+	event.detail = "leaves: the first, and the one that it ends before";
+	event.row_count = 2;
+	event.row_keys = keys;
+	AuditAppend(&event);
+}
+
 /*
  * phi.audit_export(from, to): lines of JSON with the sealed events recorded in
  * that time, or all, and what is between them up to whole checkpoints.
@@ -242,15 +257,11 @@ Datum
 phi_audit_export(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	AuditEvent event = {0};
 	Export export = {0};
 	OwnerScope owner;
 
 	RequirePreload();
 	(void) AuditLogRequire();
-	event.action = "audit_export";
-	event.outcome = "success";
-	AuditAppend(&event);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	export.lines = result->setResult;
 	export.columns = result->setDesc;
@@ -264,5 +275,6 @@ phi_audit_export(PG_FUNCTION_ARGS)
 	PutLeaves(&export);
 	SPI_finish();
 	OwnerEnd(&owner);
+	RecordExport(&export);
 	return (Datum) 0;
 }
