@@ -103,13 +103,14 @@ WriteAll(int fd, const char *path, const char *data, Size size)
 				errmsg("could not flush checkpoint file \"%s\": %m", path));
 }
 
-/* Open a file; raises. */
+/* Open a file, one that is made for all to read: checkpoints are public.  Raises. */
 static int
 OpenFile(const char *path, int flags)
 {
-	int fd = OpenTransientFilePerm(path, flags | PG_BINARY, S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
+	int fd = OpenTransientFile(path, flags | PG_BINARY);
 
-	if (fd < 0)
+	if (fd < 0 ||
+		((flags & O_CREAT) != 0 && fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH) != 0))
 		ereport(ERROR, errcode_for_file_access(),
 				errmsg("could not open checkpoint file \"%s\": %m", path));
 	return fd;

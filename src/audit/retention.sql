@@ -183,6 +183,7 @@ BEGIN
 			UNION SELECT to_char(first_day, 'YYYY-MM')) m (month);
 	PERFORM phi.audit_record_keys('audit_archive', to_char(first_day, 'YYYY-MM'), gone);
 	EXECUTE format('ALTER TABLE phi_audit.event DETACH PARTITION %s', partition);
+	EXECUTE format('ALTER TABLE %s RENAME TO %I', partition, to_char(first_day, '"archived_y"YYYY"m"MM'));
 	PERFORM phi.audit_guard_table(partition);
 	RETURN partition::text;
 END
