@@ -11,7 +11,8 @@ CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
-AUDIT = change checkpoint directory disclosure event export guard proof retention seal verify
+AUDIT = change checkpoint directory disclosure event event_leaf export guard proof retention seal \
+	verify verify_checkpoint verify_window
 CONSENT = access directives explain labels planner row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
 PROTECT = suggest

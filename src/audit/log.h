@@ -102,7 +102,7 @@ extern void LogWriterClose(LogWriter *writer);
 /* Call one of our functions without arguments, whose commands on the log are not guarded. */
 extern void GuardExempt(const char *function);
 
-/* ---- seal.c ---- */
+/* ---- event_leaf.c ---- */
 
 /* Raise unless the first columns have the types of phi_audit.event. */
 extern void CheckEventColumns(TupleDesc columns);
@@ -110,6 +110,8 @@ extern void CheckEventColumns(TupleDesc columns);
 /* The leaf hash of an event given as its columns; buffer is scratch. */
 extern void EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer,
 						  uint8 hash[PHI_HASH_SIZE]);
+
+/* ---- seal.c ---- */
 
 /* Seal what can be sealed, in the current transaction: for the audit worker.  Raises. */
 extern void AuditWorkerSeal(void);
