@@ -133,16 +133,25 @@ HerePrefix(void)
 	return psprintf("%s/%u-", LogIncarnation(), GetWALInsertionTimeLine());
 }
 
+/* Is the key of an incarnation, wherever that was, one of this keyring? */
+static bool
+KeyIsOurs(const Incarnation *incarnation)
+{
+	phi_vkey vkey;
+
+	DeriveKey(incarnation->id, &vkey);
+	return memcmp(vkey.key, incarnation->vkey.key, sizeof(vkey.key)) == 0;
+}
+
 bool
 IncarnationIsHere(const Incarnation *incarnation)
 {
 	char *prefix = HerePrefix();
-	phi_vkey vkey;
 
 	if (incarnation->number == 0 || strncmp(incarnation->id, prefix, strlen(prefix)) != 0)
 		return false;
-	DeriveKey(incarnation->id, &vkey);
-	return memcmp(vkey.key, incarnation->vkey.key, sizeof(vkey.key)) == 0;
+	OidFunctionCall0(PhiFunction("ensure_keys", 0)); /* the extension may have been made anew */
+	return KeyIsOurs(incarnation);
 }
 
 /* Why a new incarnation begins, where nobody said. */
@@ -207,16 +216,6 @@ AppendSignature(const Incarnation *signer, phi_bytes text, phi_buffer *note)
 	status = phi_note_sign(text, &signer->vkey, seed, note);
 	SecretWipe(seed, sizeof(seed));
 	CheckStatus(status, "sign a checkpoint of the audit log");
-}
-
-/* Is the key of an earlier incarnation, wherever that was, still one of this keyring? */
-static bool
-KeyIsOurs(const Incarnation *incarnation)
-{
-	phi_vkey vkey;
-
-	DeriveKey(incarnation->id, &vkey);
-	return memcmp(vkey.key, incarnation->vkey.key, sizeof(vkey.key)) == 0;
 }
 
 Size
