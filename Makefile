@@ -39,7 +39,8 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify
-VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(CORE:%=src/core/%.c)
+VERIFY_CORE = status bytes mac merkle ed25519 note leaf
+VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(VERIFY_CORE:%=src/core/%.c)
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build

@@ -33,7 +33,7 @@
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
-#define FETCH_ROWS   1000
+#define FETCH_ROWS 1000
 
 /*
  * The first transaction that the query's own snapshot sees running; has no

@@ -120,17 +120,19 @@ FailMissingEvent(Verification *state, uint64 leaf, int64 event, const uint8 *lea
 	if (SPI_processed == 0)
 	{
 		VerifyFail(state, event,
-			 psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT " has no event",
-					  event, leaf));
+				   psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT
+							" has no event",
+							event, leaf));
 		return;
 	}
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, columns, isnull);
 	EventLeafHash(columns, isnull, &state->buffer, hash);
-	VerifyFail(state, event,
-		 psprintf(memcmp(hash, leaf_hash, sizeof(hash)) == 0
-					  ? "the leaf of event " INT64_FORMAT " was altered: it names another time"
-					  : "event " INT64_FORMAT " was altered: it has another time than its leaf",
-				  event));
+	VerifyFail(
+		state, event,
+		psprintf(memcmp(hash, leaf_hash, sizeof(hash)) == 0
+					 ? "the leaf of event " INT64_FORMAT " was altered: it names another time"
+					 : "event " INT64_FORMAT " was altered: it has another time than its leaf",
+				 event));
 }
 
 /* Events of a range are not in the order in which they are sealed: name the first misplaced. */
@@ -159,9 +161,9 @@ FailOrder(Verification *state, uint64 leaf, int64 event)
 		event = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 	}
 	VerifyFail(state, event,
-		 psprintf("leaves were reordered: leaf " UINT64_FORMAT " has event " INT64_FORMAT
-				  ", which does not belong there",
-				  leaf, event));
+			   psprintf("leaves were reordered: leaf " UINT64_FORMAT " has event " INT64_FORMAT
+						", which does not belong there",
+						leaf, event));
 }
 
 /* Grow both trees by a leaf; the second one is kept only while it differs. */
@@ -203,11 +205,12 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 
 	if (leaf->stored_size != PHI_HASH_SIZE)
 		VerifyFail(state, leaf->event,
-			 psprintf("the leaf of event " INT64_FORMAT " was altered: it has no hash",
-					  leaf->event));
+				   psprintf("the leaf of event " INT64_FORMAT " was altered: it has no hash",
+							leaf->event));
 	else if (leaf->twice)
-		VerifyFail(state, leaf->event,
-			 psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
+		VerifyFail(
+			state, leaf->event,
+			psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
 	else if (!leaf->found && !MonthArchived(state, leaf->recorded_at))
 		FailMissingEvent(state, index, leaf->event, leaf->stored);
 	if (state->problem != NULL)
@@ -249,8 +252,8 @@ CheckLeaves(Verification *state)
 		for (i = 0; i < state->window_count && state->problem == NULL; i++)
 			CheckLeaf(state, &state->window[i]);
 		if (!whole && state->problem == NULL)
-			VerifyFailForUnsealed(state,
-							psprintf("leaf " UINT64_FORMAT " is missing", state->stored.size));
+			VerifyFailForUnsealed(
+				state, psprintf("leaf " UINT64_FORMAT " is missing", state->stored.size));
 		if (state->window_count == 0)
 			break;
 	}
@@ -290,9 +293,10 @@ CountUnsealed(Verification *state)
 	FindUnsealed(state);
 	if (state->unsealed_early > 0)
 		VerifyFail(state, state->first_early,
-			 psprintf("event " INT64_FORMAT " has no leaf, though a checkpoint covers its time: it "
-					  "was inserted afterwards, or its leaf removed",
-					  state->first_early));
+				   psprintf("event " INT64_FORMAT
+							" has no leaf, though a checkpoint covers its time: it "
+							"was inserted afterwards, or its leaf removed",
+							state->first_early));
 }
 
 /* After the last leaf: is it that of the last checkpoint, and did that agree? */
@@ -308,14 +312,15 @@ CheckEnd(Verification *state)
 	else if (state->altered != NULL)
 		VerifyFailRange(state, state->altered);
 	else if (state->until == PG_INT64_MAX && state->next.present)
-		VerifyFailForUnsealed(state, psprintf("leaves from " UINT64_FORMAT
-										" on are missing: checkpoint " UINT64_FORMAT " has more",
-										leaves, state->next.size));
+		VerifyFailForUnsealed(state,
+							  psprintf("leaves from " UINT64_FORMAT
+									   " on are missing: checkpoint " UINT64_FORMAT " has more",
+									   leaves, state->next.size));
 	else if (leaves > state->range_from)
-		VerifyFailWithout(state,
-					psprintf("leaves from " UINT64_FORMAT
-							 " on are under no checkpoint: they were added, or it was removed",
-							 state->range_from));
+		VerifyFailWithout(
+			state, psprintf("leaves from " UINT64_FORMAT
+							" on are under no checkpoint: they were added, or it was removed",
+							state->range_from));
 	else if (state->until != PG_INT64_MAX)
 		return;
 	else

@@ -146,9 +146,10 @@ VerifyFailRange(Verification *state, const char *problem)
 							  values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read phi_audit.leaf");
 	if (SPI_processed == 1)
-		VerifyFail(state,
-			 DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
-			 problem);
+		VerifyFail(
+			state,
+			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
+			problem);
 	else
 		VerifyFailWithout(state, problem);
 }
@@ -165,10 +166,10 @@ ReachKept(Verification *state)
 	CheckStatus(phi_frontier_root(&state->stored, root), "compute a root");
 	if (memcmp(root, state->kept.root, sizeof(root)) != 0)
 		VerifyFailWithout(state,
-					psprintf("the leaves below " UINT64_FORMAT
-							 " do not give the root of the newest checkpoint in "
-							 "phi.checkpoint_directory: the log was rewritten, or is another",
-							 state->kept.size));
+						  psprintf("the leaves below " UINT64_FORMAT
+								   " do not give the root of the newest checkpoint in "
+								   "phi.checkpoint_directory: the log was rewritten, or is another",
+								   state->kept.size));
 }
 
 /* Compare the trees with the checkpoint of their size. */
@@ -184,9 +185,9 @@ ReachCheckpoint(Verification *state)
 			state->altered != NULL ? state->altered : psprintf(next->altered, next->size);
 	else if (!HasRoot(next, &state->stored))
 		VerifyFailRange(state, psprintf("leaves " UINT64_FORMAT " to " UINT64_FORMAT
-								  " do not give the signed root of checkpoint " UINT64_FORMAT
-								  ": leaves were altered together with their events",
-								  state->range_from, next->size - 1, next->size));
+										" do not give the signed root of checkpoint " UINT64_FORMAT
+										": leaves were altered together with their events",
+										state->range_from, next->size - 1, next->size));
 	else if (state->altered != NULL)
 		VerifyFailWithout(state, state->altered);
 	else if (next->altered != NULL)
@@ -194,8 +195,8 @@ ReachCheckpoint(Verification *state)
 	else if (next->frontier.size != next->size || memcmp(next->frontier.peaks, state->stored.peaks,
 														 phi_frontier_bytes(&state->stored)) != 0)
 		VerifyFailWithout(state, psprintf("checkpoint " UINT64_FORMAT
-									" was altered: its stored tree is not that of its root",
-									next->size));
+										  " was altered: its stored tree is not that of its root",
+										  next->size));
 	if (next->is_signed)
 		state->range_from = next->size;
 	state->range_begin = next->size;
@@ -237,8 +238,8 @@ VerifyBeginAt(Verification *state)
 		VerifyFailWithout(state, psprintf(checkpoint.altered, checkpoint.size));
 	else if (!HasRoot(&checkpoint, &checkpoint.frontier))
 		VerifyFailWithout(state, psprintf("checkpoint " UINT64_FORMAT
-									" was altered: its stored tree is not that of its root",
-									checkpoint.size));
+										  " was altered: its stored tree is not that of its root",
+										  checkpoint.size));
 	state->stored = checkpoint.frontier;
 	state->range_from = state->range_begin = state->first;
 }
@@ -266,8 +267,7 @@ VerifyKept(Verification *state)
 		elog(ERROR, "could not read phi_audit.checkpoint");
 	if (SPI_processed == 0)
 		VerifyFailForUnsealed(state, psprintf("the log was cut: the newest checkpoint in "
-										"phi.checkpoint_directory has " UINT64_FORMAT
-										" leaves, the log has " UINT64_FORMAT,
-										state->kept.size, state->stored.size));
+											  "phi.checkpoint_directory has " UINT64_FORMAT
+											  " leaves, the log has " UINT64_FORMAT,
+											  state->kept.size, state->stored.size));
 }
-

@@ -194,4 +194,3 @@ VerifyOpenWindow(Verification *state)
 	state->window = palloc(sizeof(WindowLeaf) * (WINDOW + 1));
 	state->slots = palloc(sizeof(int32) * WINDOW_SLOTS);
 }
-
