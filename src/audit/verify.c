@@ -226,7 +226,11 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 		 (leaf->txid == state->last_txid && leaf->event <= state->last_event)))
 		FailOrder(state, index, leaf->event);
 	if (leaf->found)
+	{
 		state->last_txid = leaf->txid;
+		state->sealed_since += leaf->txid >= state->low;
+		state->sealed_early += leaf->txid >= state->low && leaf->txid < state->high;
+	}
 	state->last_event = leaf->event;
 	VerifyReach(state);
 }
@@ -260,42 +264,70 @@ CheckLeaves(Verification *state)
 	SPI_cursor_close(state->leaves);
 }
 
-/* Count the events, where every leaf has one, to see how many have no leaf. */
+/*
+ * Load between which transactions every event must have a leaf: from the
+ * horizon of the checkpoint that we begin with up to that of the last one.
+ * Transactions of another server or database are numbered otherwise: then the
+ * lower bound is 0, and there may be no upper one.
+ */
 static void
-CountUnsealed(Verification *state)
+LoadHorizons(Verification *state)
 {
-	int64 sealed = (int64) (state->stored.size - state->first) - state->found_archived;
 	Oid types[] = {INT8OID, TEXTOID};
 	Datum values[] = {Int64GetDatum((int64) state->first),
 					  CStringGetTextDatum(psprintf("%s/", LogIncarnation()))};
 	HeapTuple row;
+	Datum horizon;
+	bool isnull;
+
+	if (SPI_execute_with_args(
+			"SELECT (SELECT c.horizon FROM phi_audit.checkpoint c "
+			"WHERE c.tree_size = $1 AND starts_with(c.incarnation, $2)), "
+			"(SELECT c.horizon FROM phi_audit.checkpoint c WHERE starts_with(c.incarnation, $2) "
+			"AND "
+			"c.tree_size = (SELECT max(d.tree_size) FROM phi_audit.checkpoint d))",
+			2, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read phi_audit.checkpoint");
+	row = SPI_tuptable->vals[0];
+	horizon = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull);
+	state->count_exactly = isnull && state->first > 0;
+	state->low = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(horizon));
+	horizon = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+	state->high = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(horizon));
+}
+
+/*
+ * Count the events, where every leaf has one, to see how many have no leaf.
+ * Where the count is not that of the leaves, each event's leaf is looked for.
+ */
+static void
+CountUnsealed(Verification *state)
+{
+	Oid types[] = {XID8OID, XID8OID};
+	Datum values[] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(state->low)),
+					  FullTransactionIdGetDatum(FullTransactionIdFromU64(state->high))};
+	HeapTuple row;
 	bool isnull;
 	int64 early;
 
-	if (SPI_execute_with_args(
-			"WITH bounds AS MATERIALIZED (SELECT "
-			"coalesce((SELECT c.horizon FROM phi_audit.checkpoint c WHERE c.tree_size = $1), '0') "
-			"AS low, "
-			"(SELECT c.horizon FROM phi_audit.checkpoint c WHERE starts_with(c.incarnation, $2) "
-			"AND "
-			"c.tree_size = (SELECT max(d.tree_size) FROM phi_audit.checkpoint d)) AS high) "
-			"SELECT count(*), count(*) FILTER (WHERE e.txid < (SELECT bounds.high FROM bounds)) "
-			"FROM phi_audit.event e WHERE e.txid >= (SELECT bounds.low FROM bounds)",
-			2, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+	if (SPI_execute_with_args("SELECT count(*), count(*) FILTER (WHERE e.txid < $2) "
+							  "FROM phi_audit.event e WHERE e.txid >= $1",
+							  2, types, values, NULL, true, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not read phi_audit.event");
 	row = SPI_tuptable->vals[0];
-	state->unsealed = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull)) - sealed;
+	state->unsealed =
+		DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull)) - state->sealed_since;
 	early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 	SPI_freetuptable(SPI_tuptable);
-	if (early <= sealed)
+	if (early == state->sealed_early && state->unsealed >= 0 && !state->count_exactly)
 		return;
 	FindUnsealed(state);
 	if (state->unsealed_early > 0)
 		VerifyFail(state, state->first_early,
-				   psprintf("event " INT64_FORMAT
-							" has no leaf, though a checkpoint covers its time: it "
-							"was inserted afterwards, or its leaf removed",
+				   psprintf("event " INT64_FORMAT " has no leaf, though a checkpoint covers its "
+							"time: it was inserted afterwards, or its leaf removed",
 							state->first_early));
 }
 
@@ -354,6 +386,7 @@ VerifyLog(Verification *state)
 
 	state->has_kept = !RecoveryInProgress() && DirectoryNewest(&state->kept);
 	VerifyLoadIncarnations(state);
+	LoadHorizons(state);
 	state->erased = FetchArray("SELECT coalesce(array_agg(DISTINCT k.key::bigint), '{}') "
 							   "FROM phi_audit.event e, unnest(e.row_keys) k (key) "
 							   "WHERE e.action = 'audit_erase' AND k.key ~ '^[0-9]{1,18}$'");

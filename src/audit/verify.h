@@ -77,6 +77,11 @@ typedef struct Verification
 	int64 bad_event;
 	int64 found_erased;
 	int64 found_archived;
+	uint64 low;         /* transactions from here on, */
+	uint64 high;        /* and before this one, have leaves for every event */
+	bool count_exactly; /* low is not known */
+	int64 sealed_since; /* events with a leaf, of transactions from low on, */
+	int64 sealed_early; /* and before high */
 	int64 unsealed;
 	int64 unsealed_early; /* those that the last checkpoint should cover */
 	int64 first_early;
