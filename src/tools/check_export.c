@@ -351,11 +351,21 @@ head_line(export_check *check, phi_bytes line)
 		phi_frontier_load(&check->tree, check->first_leaf, phi_bytes_of(peaks, digits.size / 2)) !=
 			PHI_OK)
 		return malformed(check);
+	memcpy(check->head_note, note.data, note.size);
+	check->head_size = note.size;
 	check->begun = true;
 	check->confirmed = check->first_leaf;
-	if (check->first_leaf == 0)
+	return true;
+}
+
+/* The tree that the export begins with is signed; behind the keys, which this may need. */
+static bool
+check_head(export_check *check)
+{
+	if (check->head_checked || check->first_leaf == 0)
 		return true;
-	if (!reach_checkpoint(check, note))
+	check->head_checked = true;
+	if (!reach_checkpoint(check, phi_bytes_of(check->head_note, check->head_size)))
 		return false;
 	if (check->checkpoints == 0)
 		return fail(check, "the tree that the export begins with is not signed by a trusted key");
@@ -439,15 +449,18 @@ export_line(export_check *check, const char *line, size_t size)
 		return malformed(check);
 	if (!check->begun)
 		return head_line(check, rest);
+	if (take(&rest, "{\"key\":\"") && take_string(&rest, &value) && take(&rest, "}") &&
+		rest.size == 0)
+		return ring_add(&check->claimed, value) || malformed(check);
+	rest = phi_bytes_of(line, size);
+	if (!check_head(check))
+		return false;
 	if (take(&rest, "{\"leaf\":"))
 		return leaf_line(check, rest);
 	if (take(&rest, "{\"checkpoint\":\""))
 		return take_string(&rest, &value) && take(&rest, "}") && rest.size == 0
 				   ? reach_checkpoint(check, value)
 				   : malformed(check);
-	if (take(&rest, "{\"key\":\"") && take_string(&rest, &value) && take(&rest, "}") &&
-		rest.size == 0)
-		return ring_add(&check->claimed, value) || malformed(check);
 	return malformed(check);
 }
 
@@ -460,6 +473,8 @@ export_end(export_check *check)
 		return false;
 	if (!check->begun)
 		return fail(check, "the export is empty");
+	if (!check_head(check))
+		return false;
 	if (check->confirmed < check->tree.size)
 		return fail(check,
 					"event %" PRIu64 " is the first under no checkpoint of a trusted key: leaves "

@@ -44,6 +44,9 @@ typedef struct export_check
 	size_t file_count;
 	uint64_t line;
 	bool begun;
+	bool head_checked;
+	char head_note[PHI_NOTE_MAX]; /* of the tree that it begins with */
+	size_t head_size;
 	uint64_t first_leaf;
 	phi_frontier tree;
 	uint64_t confirmed; /* leaves below it are under a signed checkpoint */

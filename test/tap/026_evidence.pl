@@ -103,7 +103,7 @@ query('SELECT phi.audit_seal()');
 $size++;
 SKIP:
 {
-	skip 'PHI_VERIFY is not set', 21 unless $ENV{PHI_VERIFY};
+	skip 'PHI_VERIFY is not set', 24 unless $ENV{PHI_VERIFY};
 	my $file = write_file('export', $export);
 	my @lines = split /(?<=\n)/, $export;
 	my ($first) = grep { $lines[$_] =~ /^\{"leaf":$base,/ } 0 .. $#lines;
@@ -117,6 +117,13 @@ SKIP:
 	like(phi_verify('--key', 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k', $file),
 		qr/^1: bad: event 1 is the first under no checkpoint of a trusted key/, 'another key confirms nothing');
 	like(phi_verify('--key', 'nonsense', $file), qr/^2: phi_verify: not a verifier key/, 'no key');
+	my $part = write_file('part', query("SELECT phi.audit_export(recorded_at) FROM phi_audit.event JOIN phi_audit.leaf USING (event_id, recorded_at)
+		WHERE leaf_index = $base + 7") . "\n");
+	my ($from, $to) = ($base + 5, $size - 1);
+	like(phi_verify('--key', $vkey, '--checkpoints', $archive, $part), qr/^0: good: leaves $from to \d+, .* kept elsewhere agree/, 'a part of the log is checked alone');
+	like(phi_verify($part), qr/^0: good: leaves $from /, 'with the keys that it names as well');
+	like(phi_verify('--key', $vkey, write_file('edited', slurp_file($part) =~ s/("tree":")(.)/$1 . ($2 eq '0' ? '1' : '0')/er)),
+		qr/^1: bad: /, 'and not with another tree before it');
 	like(phi_verify("$work/none"), qr/^2: phi_verify: cannot open/, 'no file');
 
 	# Each edit of the lines; the event or leaf that must be named.
