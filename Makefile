@@ -7,35 +7,39 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess ed25519 note leaf
+CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse \
+	decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess json jwk jws \
+	token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
-SESSION = context identity portal session
-AUDIT = change checkpoint directory disclosure event event_leaf export guard proof retention seal \
+SESSION = context identity portal session jwks login revocation uses attempts stepup
+AUDIT = change checkpoint directory disclosure event event_leaf export guard login proof retention seal \
 	verify verify_checkpoint verify_window
-CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
+CONSENT = access codes directives evaluate explain fhir_compile fhir_json fhir_provision fhir_prune fhir_read \
+	fhir_values fhir_write import label_row labels planner record row rules share store verdict
+TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
+	reseal usage rows adopt pgcrypto adopt_pgp shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
-OBJS = src/phi_guard.o \
-	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
-	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) \
-	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
+OBJS = src/phi_guard.o $(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
+	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) $(TYPES:%=src/types/%.o) \
+	$(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
 
 # The encrypted types, made from one template, and the neighbors of their plain
 # types that may be assigned to them: plain type, storage; from, plain type.
 ENCRYPTED = text:external date:main timestamptz:main numeric:main jsonb:external bytea:external
-ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz \
-	timestamp:timestamptz smallint:numeric integer:numeric bigint:numeric real:numeric \
-	float8:numeric json:jsonb
+ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz timestamp:timestamptz \
+	smallint:numeric integer:numeric bigint:numeric real:numeric float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
-SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/audit/evidence.sql \
-	src/audit/retention.sql src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
-	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/audit/audit.sql \
+	src/audit/evidence.sql src/audit/retention.sql src/audit/accounting.sql src/audit/second_opinion.sql \
+	src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql \
+	build/encrypted_types.sql src/types/search.sql src/redact/redact.sql src/redact/upkeep.sql \
+	src/protect/classify.sql src/protect/plan.sql src/protect/protect.sql src/protect/rotation.sql \
+	src/protect/retag.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/shred.sql \
+	src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify
@@ -43,6 +47,7 @@ VERIFY_CORE = status bytes mac merkle ed25519 note leaf
 VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(VERIFY_CORE:%=src/core/%.c)
 
 DATA_built = phi_guard--$(EXTVERSION).sql
+DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers

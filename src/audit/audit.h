@@ -47,5 +47,6 @@ extern void AuditGuardUtility(PlannedStmt *statement);
 
 extern void AuditInit(void);      /* from _PG_init: invalidation, executor and transaction hooks */
 extern void DisclosureInit(void); /* its part in disclosure.c */
+extern void LoginAuditInit(void); /* its part in login.c */
 
 #endif /* PHI_AUDIT_H */

@@ -397,7 +397,9 @@ SetWho(EventRow *row, const SessionContext *session)
 		return;
 	SetText(row, EVENT_ACTOR, session->actor);
 	SetText(row, EVENT_ORGANIZATION, session->organization);
-	if (session->serial != 0)
+	if (session->source == SESSION_TOKEN)
+		SetText(row, EVENT_TOKEN_ID, session->token_id);
+	else if (session->serial != 0)
 		SetText(row, EVENT_TOKEN_ID, psprintf(UINT64_FORMAT, session->serial));
 	if (session->purpose_stated)
 		SetText(row, EVENT_PURPOSE, phi_purpose_code(session->purpose));
@@ -577,4 +579,5 @@ AuditInit(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, ForgetSchema, (Datum) 0);
 	CheckpointInit();
 	DisclosureInit();
+	LoginAuditInit();
 }

@@ -30,16 +30,20 @@
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
-/* Columns of phi.table_policy and phi.column_policy, by position. */
+/*
+ * Columns of phi.table_policy and phi.column_policy, by position.  Later
+ * versions add columns behind; until the extension is updated they count as
+ * null.
+ */
 enum TablePolicyColumn
 {
-	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_SHREDDABLE = 10,
-	TP_LAST = TP_SHREDDABLE
+	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_FIRST_VERSION = TP_CAPTURE,
+	TP_SHREDDABLE = 10
 };
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_CONTEXT, CP_GENERATION, CP_LAST = CP_GENERATION
+	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_FIRST_VERSION = CP_GENERATION
 };
 
 typedef struct TablePolicy
@@ -154,7 +158,8 @@ ReadTablePolicy(Registry *registry, Datum *values, bool *nulls)
 		policy->labels = *DatumGetName(values[TP_LABELS - 1]);
 	policy->view = nulls[TP_VIEW - 1] ? InvalidOid : DatumGetObjectId(values[TP_VIEW - 1]);
 	policy->capture_row = strcmp(TextDatumGetCString(values[TP_CAPTURE - 1]), "row") == 0;
-	policy->shreddable = DatumGetBool(values[TP_SHREDDABLE - 1]);
+	policy->shreddable =
+		!nulls[TP_SHREDDABLE - 1] && DatumGetBool(values[TP_SHREDDABLE - 1]);
 	deconstruct_array(DatumGetArrayTypeP(values[TP_KEYS - 1]), NAMEOID, NAMEDATALEN, false,
 					  TYPALIGN_CHAR, &keys, NULL, &count);
 	policy->key_count = Min(count, INDEX_MAX_KEYS);
@@ -183,6 +188,12 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
 	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]) && phi_kind_searchable(column->kind);
 	column->search_generation = (uint8) DatumGetInt32(values[CP_GENERATION - 1]);
+	if (!nulls[CP_NEXT_GENERATION - 1])
+	{
+		column->next_generation = (uint8) DatumGetInt32(values[CP_NEXT_GENERATION - 1]);
+		column->search_buckets = (uint16) DatumGetInt32(values[CP_BUCKETS - 1]);
+		column->search_moved = (uint16) DatumGetInt32(values[CP_MOVED - 1]);
+	}
 	if (!nulls[CP_CONTEXT - 1])
 		column->search_context = *DatumGetName(values[CP_CONTEXT - 1]);
 	registry->searchable |= column->sealed && column->searchable;
@@ -194,7 +205,7 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 
 /* Read a whole policy table. */
 static void
-ReadPolicyTable(Registry *registry, Oid table, int last_column,
+ReadPolicyTable(Registry *registry, Oid table, int first_version,
 				void (*read)(Registry *, Datum *, bool *))
 {
 	Relation rel = table_open(table, AccessShareLock);
@@ -203,8 +214,10 @@ ReadPolicyTable(Registry *registry, Oid table, int last_column,
 	Datum values[16];
 	bool nulls[16];
 
-	if (RelationGetNumberOfAttributes(rel) < last_column || RelationGetNumberOfAttributes(rel) > 16)
+	if (RelationGetNumberOfAttributes(rel) < first_version ||
+		RelationGetNumberOfAttributes(rel) > lengthof(values))
 		elog(ERROR, "unexpected shape of a policy table");
+	memset(nulls, true, sizeof(nulls));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
@@ -243,8 +256,8 @@ LoadRegistry(void)
 	registry->relations = MakeTable(registry, "phi_guard relations", sizeof(Oid), sizeof(RelationEntry));
 	Current = registry;
 	Stale = false;
-	ReadPolicyTable(registry, registry->table_policy, TP_LAST, ReadTablePolicy);
-	ReadPolicyTable(registry, registry->column_policy, CP_LAST, ReadColumnPolicy);
+	ReadPolicyTable(registry, registry->table_policy, TP_FIRST_VERSION, ReadTablePolicy);
+	ReadPolicyTable(registry, registry->column_policy, CP_FIRST_VERSION, ReadColumnPolicy);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }

@@ -29,6 +29,9 @@ typedef struct ProtectedColumn
 	bool searchable;
 	uint8 search_generation;	 /* of the key of its search tags */
 	NameData search_context;	 /* columns of one context can be compared; empty: the column's own */
+	uint8 next_generation;		 /* that tags are being moved to; 0: none are */
+	uint16 search_buckets;		 /* the tags are moved in so many parts */
+	uint16 search_moved;		 /* of which so many have been */
 } ProtectedColumn;
 
 typedef struct ProtectedRelation

@@ -87,6 +87,19 @@ REVOKE ALL ON FUNCTION phi.require_searchable(regclass, name, text, oid) FROM PU
 COMMENT ON FUNCTION phi.require_searchable(regclass, name, text, oid) IS
 	'Internal: raises an error unless a column of this kind and type can be searchable';
 
+CREATE FUNCTION phi.context_state(context name, OUT search_generation integer, OUT next_generation integer,
+								  OUT search_buckets integer, OUT search_moved integer) RETURNS record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT c.search_generation, c.next_generation, c.search_buckets, c.search_moved
+	INTO search_generation, next_generation, search_buckets, search_moved
+	FROM phi.column_policy c WHERE c.search_context = context ORDER BY c.column_id LIMIT 1;
+	search_generation := coalesce(search_generation, 1);
+END $$;
+REVOKE ALL ON FUNCTION phi.context_state(name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.context_state(name) IS
+	'Internal: the generation of the key of a named search context, and how far its rotation is';
+
 CREATE FUNCTION phi.classify(relation regclass, column_name name, kind text, searchable boolean DEFAULT false,
 							 context name DEFAULT NULL)
 	RETURNS void
@@ -101,6 +114,7 @@ BEGIN
 	PERFORM phi.require_table(classify.relation);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', classify.relation);
 	attribute := phi.require_column(classify.relation, classify.column_name);
+	attribute.atttypid := coalesce(phi.adopted_type(classify.relation, classify.column_name), attribute.atttypid);
 	IF classify.kind IS NULL OR NOT phi.is_kind(classify.kind) THEN
 		RAISE EXCEPTION '"%" is not a kind of identifier', classify.kind USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'The kinds are listed in docs/redaction.md.';
@@ -133,13 +147,20 @@ BEGIN
 			USING ERRCODE = 'feature_not_supported', HINT = phi.type_advice(attribute.atttypid);
 	END IF;
 	IF present.column_id IS NULL THEN
-		INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context)
-		VALUES (classify.relation, classify.column_name, classify.kind, coalesce(classify.searchable, false),
-				format_type(attribute.atttypid, attribute.atttypmod), classify.context);
+		INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context, search_generation,
+			next_generation, search_buckets, search_moved)
+		SELECT classify.relation, classify.column_name, classify.kind, coalesce(classify.searchable, false),
+			format_type(attribute.atttypid, attribute.atttypmod), classify.context, s.*
+		FROM phi.context_state(classify.context) s;
+	ELSIF classify.context <> present.search_context OR present.search_context IS NULL AND classify.context IS NOT NULL THEN
+		UPDATE phi.column_policy c
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false), search_context = classify.context,
+			search_generation = s.search_generation, next_generation = s.next_generation, search_buckets = s.search_buckets,
+			search_moved = s.search_moved
+		FROM phi.context_state(classify.context) s WHERE c.column_id = present.column_id;
 	ELSE
 		UPDATE phi.column_policy c
-		SET kind = classify.kind, searchable = coalesce(classify.searchable, false),
-			search_context = coalesce(classify.context, c.search_context)
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false)
 		WHERE c.column_id = present.column_id;
 	END IF;
 	IF is_protected THEN

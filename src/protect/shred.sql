@@ -84,7 +84,7 @@ BEGIN
 		RAISE EXCEPTION 'the subject has no key' USING ERRCODE = 'undefined_object',
 			HINT = 'Only what is in tables protected with shreddable => true can be shredded, and only once.';
 	END IF;
-	UPDATE phi.consent c SET subject = NULL, purposes = NULL, actors = NULL, valid_from = NULL, valid_until = NULL
+	UPDATE phi.consent c SET subject = NULL, source = NULL, fhir_id = NULL
 	WHERE c.subject_token = shred_token.subject_token;
 END $$;
 REVOKE ALL ON FUNCTION phi.shred_token(bigint) FROM PUBLIC;

@@ -30,6 +30,9 @@ extern void ReadHeader(Datum value, phi_header *header);
 /* Is the value sealed for exactly this place, with a search tag (a dead one, too) where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);
 
+/* The same, whatever generation of search key the tag is of. */
+extern bool SealedButForTag(const phi_header *header, const SealTarget *target);
+
 /* Was the value sealed under a subject's key that was destroyed?  Nothing opens it any more. */
 extern bool IsDead(const phi_header *header);
 
