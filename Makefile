@@ -9,11 +9,12 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse \
 	decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess json jwk jws \
-	token totp
+	token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session jwks login revocation uses attempts stepup
-AUDIT = change closed denial disclosure durable event guard holding log queue reads login seal serve spool verify worker
+AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding log \
+	queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
 CONSENT = access codes directives evaluate explain fhir_compile fhir_json fhir_provision fhir_prune fhir_read \
 	fhir_values fhir_write import label_row labels planner record row rules share store verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
@@ -33,11 +34,17 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/audit/audit.sql \
+	src/audit/evidence.sql src/audit/retention.sql src/audit/accounting.sql src/audit/second_opinion.sql \
 	src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql \
 	build/encrypted_types.sql src/types/search.sql src/redact/redact.sql src/redact/upkeep.sql \
 	src/protect/classify.sql src/protect/plan.sql src/protect/protect.sql src/protect/rotation.sql \
 	src/protect/retag.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/shred.sql \
 	src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+
+# The offline verifier: core/ alone, no server's header.
+VERIFY = build/phi_verify
+VERIFY_CORE = status bytes mac merkle ed25519 note leaf
+VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(VERIFY_CORE:%=src/core/%.c)
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
@@ -76,5 +83,22 @@ build/encrypted_types.sql: src/types/encrypted_type.sql.in src/types/assignment_
 	@mv $@.tmp $@
 
 $(OBJS): $(wildcard src/*/*.h)
+
+all: $(VERIFY)
+install: install-verify
+uninstall: uninstall-verify
+
+$(VERIFY): $(VERIFY_SOURCES) $(wildcard src/core/*.h src/tools/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Isrc $(VERIFY_SOURCES) -lcrypto -o $@
+
+install-verify: $(VERIFY)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(VERIFY) '$(DESTDIR)$(bindir)/phi_verify'
+
+uninstall-verify:
+	rm -f '$(DESTDIR)$(bindir)/phi_verify'
+
+.PHONY: install-verify uninstall-verify
 
 endif

@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "audit/checkpoint.h"
 #include "audit/denial.h"
 #include "audit/reads.h"
 #include "audit/worker.h"
@@ -374,6 +375,7 @@ AuditInit(void)
 	QueueInit();
 	WorkerInit();
 	DurableInit();
+	CheckpointInit();
 	DisclosureInit();
 	LoginAuditInit();
 	DenialInit();

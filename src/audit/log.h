@@ -170,7 +170,7 @@ extern bool LogArmed(void);
 /* Call one of our functions without arguments, whose commands on the log are not guarded. */
 extern void GuardExempt(const char *function);
 
-/* ---- seal.c ---- */
+/* ---- event_leaf.c ---- */
 
 /* Raise unless the first columns have the types of phi_audit.event. */
 extern void CheckEventColumns(TupleDesc columns);
@@ -179,7 +179,9 @@ extern void CheckEventColumns(TupleDesc columns);
 extern void EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer,
 						  uint8 hash[PHI_HASH_SIZE]);
 
-/* Seal what can be sealed, in the audit worker's current transaction. */
+/* ---- seal.c ---- */
+
+/* Seal what can be sealed, in the current transaction: for the audit worker.  Raises. */
 extern void AuditWorkerSeal(void);
 
 /* Where this log grows: system identifier and database. */

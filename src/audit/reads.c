@@ -26,8 +26,9 @@
 
 /* Functions that show what the log holds. */
 static const char *const ReadingFunctions[] = {
-	"audit_verify", "audit_verify_sql",          "audit_export",
-	"audit_proof",  "accounting_of_disclosures", "export_audit_event",
+	"audit_verify",       "audit_verify_sql", "audit_export", "audit_consistency",
+	"disclosures",        "access_report",    "audit_proof",  "accounting_of_disclosures",
+	"export_audit_event",
 };
 
 /* Setting phi.audit_reads. */
@@ -65,7 +66,8 @@ OursAlone(void)
 static bool
 LogComplete(void)
 {
-	static const char *const tables[] = {"event", "leaf", "checkpoint", "event_id_seq"};
+	static const char *const tables[] = {"event", "leaf", "checkpoint", "incarnation",
+										 "event_id_seq"};
 	Oid schema = get_namespace_oid(LOG_SCHEMA, true);
 	int i;
 

@@ -48,7 +48,7 @@ BEGIN
 	END IF;
 	IF change_duty.duty = 'auditor' THEN
 		EXECUTE verb || ' USAGE ON SCHEMA phi_audit' || role_name;
-		EXECUTE verb || ' SELECT ON TABLE phi_audit.event, phi_audit.leaf, phi_audit.checkpoint' || role_name;
+		EXECUTE verb || ' SELECT ON TABLE phi_audit.event, phi_audit.leaf, phi_audit.checkpoint, phi_audit.incarnation' || role_name;
 	END IF;
 END $$;
 REVOKE ALL ON FUNCTION phi.change_duty(regrole, text, boolean) FROM PUBLIC;
@@ -107,12 +107,14 @@ FROM (VALUES
 		cancel_online,adopt_pgp,adopt_pgp_plan,unprotect,refresh_view,enroll,unenroll,revoke_token,restore_token,revoke_actor,
 		restore_actor,forget_revocations,enroll_totp,unlock_totp,remove_totp,set_rule,drop_rule,install_default_rules,
 		set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,suggest,sample_kinds,kind_of_name,
-		kind_of_value,redact,whoami}'::pg_catalog.name[]),
+		kind_of_value,redact,whoami,audit_new_incarnation,audit_archive}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,
-		explain_access,can_access,redact,whoami,k_anonymity,l_diversity,column_list}'),
+		explain_access,can_access,redact,whoami,k_anonymity,l_diversity,column_list,legal_hold,release_hold,
+		audit_erase,disclosures,accounting_of_disclosures,set_accounting_exclusion,access_report}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,rotate_search_key,retag,retag_step,destroy_key,shred_subject,whoami}'),
-	('auditor', '{audit_verify,audit_seal,whoami}'),
+	('auditor', '{audit_verify,audit_verify_sql,audit_seal,audit_public_key,audit_checkpoint,audit_proof,audit_consistency,
+		audit_export,audit_maintain,audit_status,disclosures,accounting_of_disclosures,access_report,export_audit_event,whoami}'),
 	('application', '{reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,login,logout,verify_totp,
 		confirm_totp,labels_for}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)

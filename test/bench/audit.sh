@@ -92,6 +92,27 @@ time_queries "$audit_times" postgres audit 3 verify "SELECT * FROM phi.audit_ver
 	sha256 "SELECT count(sha256(salt)) FROM phi_audit.event"
 figure "$audit_times" audit/seal seal - rows/s - "$audit_events"
 figure "$audit_times" audit/verify verify - rows/s '>= 500000' "$audit_events"
+
+# Proofs, a subject's events, an export and its check offline.
+audit_event=$(value postgres audit "SELECT event_id FROM phi_audit.leaf WHERE leaf_index = (SELECT max(leaf_index) / 2 FROM phi_audit.leaf)")
+time_queries "$audit_times" postgres audit 3 proof "SELECT phi.audit_proof($audit_event)" \
+	subject "SELECT count(*) FROM phi.disclosures('7')" \
+	accounting "SELECT count(*) FROM phi.accounting_of_disclosures('7')" \
+	export "SELECT count(*) FROM phi.audit_export()"
+audit_leaves=$(value postgres audit "SELECT count(*) FROM phi_audit.leaf")
+figure "$audit_times" audit/proof proof - ms -
+figure "$audit_times" audit/disclosures_of_a_subject subject - ms -
+figure "$audit_times" audit/accounting accounting - ms -
+figure "$audit_times" audit/export export - rows/s - "$audit_leaves"
+if [ -x "$top/build/phi_verify" ]; then
+	run_psql -q -At -d audit -c "SELECT phi.audit_export()" >"$PHI_TMP/audit.ndjson"
+	for ((round = 1; round <= 3; round++)); do
+		begun=$(date +%s%N)
+		"$top/build/phi_verify" "$PHI_TMP/audit.ndjson" >/dev/null || die "audit: the export is not good"
+		echo "offline $((($(date +%s%N) - begun) / 1000000))" >>"$audit_times"
+	done
+	figure "$audit_times" audit/verify_offline offline - rows/s - "$audit_leaves"
+fi
 run_psql -q -c "DROP DATABASE audit"
 
 # Disclosures: a point read of two columns by eight clients, with fsync on.  none: a line in the server's

@@ -132,6 +132,20 @@ WRAP_INT(SHA256_Update, (SHA256_CTX * context, const void *data, size_t size),
 		 (context, data, size))
 WRAP_INT(SHA256_Final, (uint8_t * out, SHA256_CTX *context), (out, context))
 
+WRAP_NEW(EVP_PKEY, EVP_PKEY_new_raw_private_key_ex,
+		 (OSSL_LIB_CTX * library, const char *kind, const char *properties, const uint8_t *key,
+		  size_t size),
+		 (library, kind, properties, key, size))
+WRAP_INT(EVP_PKEY_get_raw_public_key, (const EVP_PKEY *key, uint8_t *out, size_t *size),
+		 (key, out, size))
+WRAP_INT(EVP_DigestSignInit_ex,
+		 (EVP_MD_CTX * context, EVP_PKEY_CTX **made, const char *digest, OSSL_LIB_CTX *library,
+		  const char *properties, EVP_PKEY *key, const OSSL_PARAM *params),
+		 (context, made, digest, library, properties, key, params))
+WRAP_INT(EVP_DigestSign,
+		 (EVP_MD_CTX * context, uint8_t *out, size_t *out_size, const uint8_t *in, size_t size),
+		 (context, out, out_size, in, size))
+
 extern int __real_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 extern int __wrap_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 
@@ -237,7 +251,8 @@ fault_modes(symbol name)
 {
 	if (name == SYM_EVP_CIPHER_fetch || name == SYM_EVP_CIPHER_CTX_new || name == SYM_allocation ||
 		name == SYM_EVP_PKEY_CTX_new_from_name || name == SYM_EVP_PKEY_new_raw_public_key_ex ||
-		name == SYM_EVP_MD_CTX_new || name == SYM_EVP_Q_mac)
+		name == SYM_EVP_MD_CTX_new || name == SYM_EVP_Q_mac ||
+		name == SYM_EVP_PKEY_new_raw_private_key_ex)
 		return FAULT_NEGATIVE;
 	return name == SYM_EVP_EncryptUpdate || name == SYM_EVP_CipherUpdate ? FAULT_MODES
 																		 : FAULT_SHORT;

@@ -18,6 +18,7 @@
 #include "core/ff1.h"
 #include "core/mac.h"
 #include "core/merkle.h"
+#include "core/note.h"
 #include "core/token.h"
 #include "core/totp.h"
 #include "tokens.h"
@@ -55,6 +56,10 @@ static uint8_t root[PHI_HASH_SIZE], old_root[PHI_HASH_SIZE], empty_root[PHI_HASH
 static uint8_t inclusion[PHI_FRONTIER_PEAKS][PHI_HASH_SIZE],
 	consistency[PHI_FRONTIER_PEAKS + 1][PHI_HASH_SIZE];
 static size_t inclusion_size, consistency_size;
+static phi_vkey vkey;
+static uint8_t public_key[PHI_ED25519_KEY], note_bytes[ROOM], wrong_bytes[ROOM];
+static phi_note note, wrong_note;
+static const phi_bytes lines = {(const uint8_t *) "an origin\n7\nlines\n", 18};
 static phi_frontier frontier; /* of the first OLD leaves */
 static phi_jwk keys[4];
 static size_t key_count;
@@ -69,6 +74,7 @@ static struct
 	phi_buffer buffer;
 	phi_xaes xaes;
 	phi_frontier frontier;
+	phi_vkey vkey;
 } out;
 
 /* An operation that is one call. */
@@ -118,6 +124,19 @@ run_ff1(void)
 {
 	memset(out.bytes, 7, 10);
 	return phi_ff1_encrypt(phi_bytes_of(key, PHI_KEY_SIZE), aad, 10, out.bytes, 10);
+}
+
+CALL(run_public, phi_ed25519_public(key, out.bytes))
+CALL(run_sign, phi_ed25519_sign(key, text, out.bytes))
+CALL(run_vkey, phi_vkey_make(phi_bytes_of("log", 3), public_key, &out.vkey))
+CALL(run_note_verify, phi_note_verify(&note, &vkey))
+CALL(run_note_refuse, phi_note_verify(&wrong_note, &vkey))
+
+static phi_status
+run_note_sign(void)
+{
+	out.buffer.size = 0;
+	return phi_note_sign(lines, &vkey, key, &out.buffer);
 }
 
 /* In place: the text is in the output beforehand. */
@@ -206,6 +225,12 @@ static const operation operations[] = {
 	{"consistency", run_consistent, PHI_OK, 0, 0},
 	{"consistency with another tree", run_inconsistent, PHI_ERR_AUTH, 0, 0},
 	{"consistency with the empty tree", run_from_empty, PHI_OK, 0, 0},
+	{"public key", run_public, PHI_OK, 0, PHI_ED25519_KEY},
+	{"signature", run_sign, PHI_OK, 0, PHI_ED25519_SIGNATURE},
+	{"verifier key", run_vkey, PHI_OK, 0, 0},
+	{"note signature", run_note_sign, PHI_OK, 0, 0},
+	{"note", run_note_verify, PHI_OK, 0, 0},
+	{"note of another text", run_note_refuse, PHI_ERR_AUTH, 0, 0},
 	{"key set", run_key_set, PHI_OK, 0, 1},
 	{"token of Ed25519", run_eddsa, PHI_OK, 0, ROOM},
 	{"token of P-256", run_es256, PHI_OK, 0, ROOM},
@@ -303,7 +328,7 @@ static bool
 is_verification(const operation *op)
 {
 	return op->run == run_eddsa || op->run == run_es256 || op->run == run_rs256 ||
-		   op->run == run_ps256;
+		   op->run == run_ps256 || op->run == run_note_verify;
 }
 
 /* May an operation end so after this fault?  libcrypto may do without what it cannot allocate. */
@@ -383,6 +408,23 @@ check_operation(const operation *op)
 	CHECK_INT(__lsan_do_recoverable_leak_check(), 0);
 }
 
+/* Make a signed note, and one whose text is another. */
+static bool
+prepare_notes(void)
+{
+	phi_buffer buffer = {note_bytes, 0, sizeof(note_bytes)};
+	bool made = phi_ed25519_public(key, public_key) == PHI_OK &&
+				phi_vkey_make(phi_bytes_of("log", 3), public_key, &vkey) == PHI_OK &&
+				phi_buffer_append(&buffer, lines) == PHI_OK &&
+				phi_buffer_append(&buffer, phi_bytes_of("\n", 1)) == PHI_OK &&
+				phi_note_sign(lines, &vkey, key, &buffer) == PHI_OK &&
+				phi_note_parse(phi_bytes_of(note_bytes, buffer.size), &note) == PHI_OK;
+
+	memcpy(wrong_bytes, note_bytes, sizeof(wrong_bytes));
+	wrong_bytes[0] ^= 1;
+	return made && phi_note_parse(phi_bytes_of(wrong_bytes, buffer.size), &wrong_note) == PHI_OK;
+}
+
 /* Make what the operations work on. */
 static bool
 prepare(void)
@@ -409,7 +451,7 @@ prepare(void)
 	}
 	made =
 		made && phi_jwks_read(key_set, strlen(key_set), values, 64, keys, 4, &key_count) == PHI_OK;
-	return made && phi_merkle_root(leaves, LEAVES, root) == PHI_OK &&
+	return made && prepare_notes() && phi_merkle_root(leaves, LEAVES, root) == PHI_OK &&
 		   phi_merkle_root(leaves, OLD, old_root) == PHI_OK &&
 		   phi_sha256(phi_bytes_of(NULL, 0), empty_root) == PHI_OK &&
 		   phi_inclusion_proof(leaves, LEAVES, 5, inclusion, &inclusion_size) == PHI_OK &&
