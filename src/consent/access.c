@@ -155,6 +155,8 @@ ConsentInit(void)
 		"consent applies.",
 		NULL, &OpenPurposes, false, PGC_SUSET, 0, NULL, AssignOpenPurposes, NULL);
 	VerdictInit();
+	DirectivesInit();
+	ImportInit();
 	ShareInit();
 	CacheRegisterRelcacheCallback(PolicyInvalidated, (Datum) 0);
 	PreviousRun = ExecutorRun_hook;

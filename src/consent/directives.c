@@ -13,7 +13,30 @@
 #include "access/table.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
+
+/* phi.unsupported_consent: what a consent that cannot be evaluated counts as. */
+static int UnsupportedCounts = PHI_VERDICT_NA;
+
+/* Assign hook: verdicts given under the other value are void. */
+static void
+AssignUnsupported(int newval, void *extra)
+{
+	VerdictsInvalidate(InvalidOid);
+}
+
+void
+DirectivesInit(void)
+{
+	static const struct config_enum_entry options[] = {
+		{"ignore", PHI_VERDICT_NA, false}, {"deny", PHI_VERDICT_DENY, false}, {NULL, 0, false}};
+
+	DefineCustomEnumVariable("phi.unsupported_consent",
+							 "What an imported consent counts as that cannot be evaluated exactly.",
+							 NULL, &UnsupportedCounts, PHI_VERDICT_NA, options, PGC_SUSET, 0, NULL,
+							 AssignUnsupported, NULL);
+}
 
 /* Is the consent of this row active? */
 static bool
@@ -27,13 +50,14 @@ ConsentActive(HeapTuple tuple, TupleDesc desc)
 }
 
 /*
- * What one row says.  A program that cannot be read denies.  *until is lowered
+ * What one row says.  A program that cannot be read denies; without one, a
+ * consent is unsupported and the setting says what it counts as.  *until is lowered
  * to when that may change.
  */
 static phi_verdict
 ConsentVerdict(HeapTuple tuple, TupleDesc desc, const phi_consent_request *request, int64 *until)
 {
-	phi_verdict verdict = PHI_VERDICT_DENY;
+	phi_consent_answer answer = phi_consent_answer_none();
 	bool isnull;
 	Datum value;
 	bytea *program;
@@ -42,14 +66,15 @@ ConsentVerdict(HeapTuple tuple, TupleDesc desc, const phi_consent_request *reque
 		return PHI_VERDICT_NA;
 	value = fastgetattr(tuple, CO_PROGRAM, desc, &isnull);
 	if (isnull)
-		return PHI_VERDICT_DENY;
+		return (phi_verdict) UnsupportedCounts;
 	program = DatumGetByteaPP(value);
 	if (phi_directive_evaluate(phi_bytes_of(VARDATA_ANY(program), VARSIZE_ANY_EXHDR(program)),
-							   request, &verdict, until) != PHI_OK)
-		verdict = PHI_VERDICT_DENY;
+							   request, &answer) != PHI_OK)
+		answer.verdict = PHI_VERDICT_DENY;
+	*until = Min(*until, answer.valid_until);
 	if ((Pointer) program != DatumGetPointer(value))
 		pfree(program);
-	return verdict;
+	return answer.verdict;
 }
 
 /* Scan the consents of one subject by index, or all in heap order without a token. */

@@ -215,6 +215,7 @@ BeginCache(void)
 	Cache.keyring_generation = KeyringGeneration();
 	session = SessionCurrent();
 	Cache.request.purpose = session->purpose_stated ? session->purpose : PHI_PURPOSE_NONE;
+	Cache.request.action = PHI_ACTION_ACCESS;
 	Cache.unshareable = false;
 	ConsentTable = PhiRelation("consent");
 	if (IsParallelWorker())

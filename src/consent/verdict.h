@@ -17,10 +17,12 @@ enum ConsentColumn
 	CO_PROGRAM,
 	CO_DECISION,
 	CO_SUBJECT,
-	CO_PURPOSES,
-	CO_ACTORS,
-	CO_FROM,
-	CO_UNTIL,
+	CO_SOURCE,
+	CO_PROBLEM,
+	CO_FHIR_ID,
+	CO_DATED_FROM,
+	CO_DATED_UNTIL,
+	CO_LINEAGE,
 	CO_CREATED_AT,
 	CO_CREATED_BY,
 	CO_REVOKED_AT,
@@ -44,6 +46,12 @@ extern phi_verdict ReadConsents(Oid table, uint64 token, const phi_consent_reque
  */
 extern bool ReadAllConsents(Oid table, const phi_consent_request *request, int64 *until,
 							bool (*take)(uint64 token, phi_verdict verdict));
+
+extern void DirectivesInit(void); /* from ConsentInit: its setting */
+
+/* ---- import.c ---- */
+
+extern void ImportInit(void); /* from ConsentInit: its setting */
 
 /* ---- verdict.c ---- */
 

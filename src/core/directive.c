@@ -1,33 +1,66 @@
 /*-------------------------------------------------------------------------
  * directive.c
- *		Compiling, checking and evaluating consent directives (program v1).
+ *		Checking and evaluating consent directives (program version 2).
  *
- * There is one encoding per directive: values ascend strictly, an attribute
- * that matches everything is left out, and the parser takes nothing else.
- * Numbers are big-endian, so values of both widths are ordered as bytes.
- * Evaluation parses in place, once over the program, and allocates nothing.
+ * One walk does both: it parses every provision in place, once, and allocates
+ * nothing; a provision that does not match is parsed all the same.  There is
+ * one encoding per directive, and the parser takes nothing else.
+ *
+ * Matching has three values; a provision matches by them as its effect says:
+ * a permit where everything is certain, a deny where nothing rules it out.
  *-------------------------------------------------------------------------
  */
 #include "directive.h"
 
 #include <string.h>
 
-#define VERSION       1
-#define TAG_PERIOD    0x01
-#define TAG_ACTORS    0x02
-#define TAG_PURPOSES  0x03
-#define ACTOR_WIDTH   8
-#define PURPOSE_WIDTH 1
-#define VALUES_MAX    255
+#include "directive_format.h"
 
-/* A program taken apart; the lists borrow from it and are empty when absent. */
-typedef struct parsed_program
+/* A provision taken apart; what it holds is borrowed, a list empty when absent. */
+typedef struct parsed_provision
 {
-	phi_verdict base;
+	phi_verdict effect;
 	int64_t from, until;
 	phi_bytes actors;
+	uint8_t actions; /* 0 when absent */
 	phi_bytes purposes;
-} parsed_program;
+	phi_bytes own_purposes;
+	uint8_t rank;
+	uint64_t sensitivities;
+	phi_bytes classes;
+	phi_bytes codes;
+	bool has_data_period;
+	int64_t data_from, data_until;
+	phi_bytes data;
+	uint16_t nested_count;
+	unsigned depends; /* PHI_DEPENDS_* of the attributes it has */
+} parsed_provision;
+
+/* How certain it is that an attribute matches, in ascending order. */
+typedef enum certainty
+{
+	NEVER,
+	PERHAPS,
+	SURELY
+} certainty;
+
+/* A walk over one program. */
+typedef struct walk
+{
+	const phi_consent_request *request; /* NULL: only the structure is checked */
+	unsigned depends;
+	int64_t valid_until;
+} walk;
+
+/* What came of one provision. */
+typedef struct outcome
+{
+	phi_verdict effect;
+	bool context; /* period, actors, actions and purposes match */
+	bool row;	  /* and so do its other attributes */
+	phi_verdict nested;			/* of nested provisions that match */
+	phi_verdict nested_permits; /* the same of permits alone */
+} outcome;
 
 /* Split size bytes off the front of rest: every read of a program goes through here. */
 static bool
@@ -40,18 +73,17 @@ take(phi_bytes *rest, size_t size, phi_bytes *taken)
 	return true;
 }
 
-/* The period attribute after its tag: neither empty nor everything. */
+/* A period after its tag: neither empty nor everything. */
 static bool
-take_period(phi_bytes *rest, parsed_program *program)
+take_period(phi_bytes *rest, int64_t *from, int64_t *until)
 {
 	phi_bytes bounds;
 
 	if (!take(rest, 16, &bounds))
 		return false;
-	program->from = (int64_t) phi_get_u64(bounds.data);
-	program->until = (int64_t) phi_get_u64(bounds.data + 8);
-	return program->from < program->until &&
-		   (program->from != PHI_TIME_MIN || program->until != PHI_TIME_MAX);
+	*from = (int64_t) phi_get_u64(bounds.data);
+	*until = (int64_t) phi_get_u64(bounds.data + 8);
+	return *from < *until && (*from != PHI_TIME_MIN || *until != PHI_TIME_MAX);
 }
 
 /* A counted list of values of width bytes after its tag, strictly ascending. */
@@ -61,7 +93,8 @@ take_values(phi_bytes *rest, size_t width, phi_bytes *values)
 	phi_bytes count;
 	size_t i;
 
-	if (!take(rest, 1, &count) || count.data[0] == 0 || !take(rest, count.data[0] * width, values))
+	if (!take(rest, 2, &count) || phi_get_u16(count.data) == 0 ||
+		!take(rest, phi_get_u16(count.data) * width, values))
 		return false;
 	for (i = width; i < values->size; i += width)
 	{
@@ -71,70 +104,149 @@ take_values(phi_bytes *rest, size_t width, phi_bytes *values)
 	return true;
 }
 
+/* A list of references: they ascend, so that only the first could be 0. */
+static bool
+take_references(phi_bytes *rest, phi_bytes *values)
+{
+	return take_values(rest, REFERENCE_WIDTH, values) && phi_get_u64(values->data) != 0;
+}
+
+/* A list of rows of the purpose table. */
+static bool
+take_purposes(phi_bytes *rest, phi_bytes *values)
+{
+	return take_values(rest, PURPOSE_WIDTH, values) &&
+		   values->data[values->size - 1] < phi_purpose_count();
+}
+
+/* A set of actions. */
+static bool
+take_actions(phi_bytes *rest, uint8_t *actions)
+{
+	phi_bytes set;
+
+	if (!take(rest, 1, &set))
+		return false;
+	*actions = set.data[0];
+	return *actions != 0 && *actions < PHI_ACTION_BIT(PHI_ACTION_COUNT);
+}
+
+/* Labels: at least one, and none that is not of the tables. */
+static bool
+take_labels(phi_bytes *rest, parsed_provision *provision)
+{
+	phi_bytes labels;
+
+	if (!take(rest, 9, &labels))
+		return false;
+	provision->rank = labels.data[0];
+	provision->sensitivities = phi_get_u64(labels.data + 1);
+	return provision->rank <= RANK_MAX && (provision->sensitivities & ~phi_sensitivity_all()) == 0 &&
+		   (provision->rank != 0 || provision->sensitivities != 0);
+}
+
+/* A list of data references. */
+static bool
+take_data(phi_bytes *rest, phi_bytes *values)
+{
+	size_t i;
+
+	if (!take_values(rest, DATA_WIDTH, values))
+		return false;
+	for (i = 0; i < values->size; i += DATA_WIDTH)
+	{
+		const uint8_t *value = values->data + i;
+
+		if (value[0] < PHI_DATA_INSTANCE || value[0] > PHI_DATA_AUTHORED_BY ||
+			phi_get_u64(value + 1) == 0 || phi_get_u64(value + 9) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* The number of nested provisions, which follow. */
+static bool
+take_nested_count(phi_bytes *rest, uint16_t *nested)
+{
+	phi_bytes count;
+
+	if (!take(rest, 2, &count))
+		return false;
+	*nested = phi_get_u16(count.data);
+	return *nested != 0;
+}
+
 /* One attribute, by its tag; unknown tags are not skipped but refused. */
 static bool
-take_attribute(phi_bytes *rest, uint8_t tag, parsed_program *program)
+take_attribute(phi_bytes *rest, uint8_t tag, parsed_provision *provision)
 {
 	switch (tag)
 	{
 		case TAG_PERIOD:
-			return take_period(rest, program);
+			return take_period(rest, &provision->from, &provision->until);
 		case TAG_ACTORS:
-			return take_values(rest, ACTOR_WIDTH, &program->actors);
+			return take_references(rest, &provision->actors);
+		case TAG_ACTIONS:
+			return take_actions(rest, &provision->actions);
 		case TAG_PURPOSES:
-			return take_values(rest, PURPOSE_WIDTH, &program->purposes) &&
-				   program->purposes.data[program->purposes.size - 1] < phi_purpose_count();
+			return take_purposes(rest, &provision->purposes);
+		case TAG_OWN_PURPOSES:
+			return take_references(rest, &provision->own_purposes);
+		case TAG_LABELS:
+			provision->depends |= PHI_DEPENDS_LABELS;
+			return take_labels(rest, provision);
+		case TAG_CLASSES:
+			provision->depends |= PHI_DEPENDS_CLASS;
+			return take_references(rest, &provision->classes);
+		case TAG_CODES:
+			provision->depends |= PHI_DEPENDS_CODES;
+			return take_references(rest, &provision->codes);
+		case TAG_DATA_PERIOD:
+			provision->depends |= PHI_DEPENDS_TIME;
+			provision->has_data_period = true;
+			return take_period(rest, &provision->data_from, &provision->data_until);
+		case TAG_DATA:
+			provision->depends |= PHI_DEPENDS_DATA;
+			return take_data(rest, &provision->data);
+		case TAG_PROVISIONS:
+			return take_nested_count(rest, &provision->nested_count);
 		default:
 			return false;
 	}
 }
 
-/* The one parser: phi_directive_check and phi_directive_evaluate accept the same programs. */
-static phi_status
-program_parse(phi_bytes bytes, parsed_program *program)
+/* The effect and the attributes of a provision; what is left of rest is nested. */
+static bool
+take_provision(phi_bytes *rest, parsed_provision *provision)
 {
-	phi_bytes rest = bytes;
-	phi_bytes head;
-	phi_bytes tag;
+	phi_bytes byte;
 	uint8_t last_tag = 0;
 
-	*program = (parsed_program){.from = PHI_TIME_MIN, .until = PHI_TIME_MAX};
-	if (!take(&rest, 2, &head))
-		return PHI_ERR_FORMAT;
-	if (head.data[0] != VERSION)
-		return PHI_ERR_VERSION;
-	if (head.data[1] != PHI_VERDICT_PERMIT && head.data[1] != PHI_VERDICT_DENY)
-		return PHI_ERR_FORMAT;
-	program->base = (phi_verdict) head.data[1];
-
-	while (take(&rest, 1, &tag))
+	*provision = (parsed_provision){.from = PHI_TIME_MIN, .until = PHI_TIME_MAX};
+	if (!take(rest, 1, &byte) ||
+		(byte.data[0] != PHI_VERDICT_PERMIT && byte.data[0] != PHI_VERDICT_DENY))
+		return false;
+	provision->effect = (phi_verdict) byte.data[0];
+	while (last_tag != TAG_PROVISIONS && take(rest, 1, &byte))
 	{
-		if (tag.data[0] <= last_tag || !take_attribute(&rest, tag.data[0], program))
-			return PHI_ERR_FORMAT;
-		last_tag = tag.data[0];
+		if (byte.data[0] <= last_tag || !take_attribute(rest, byte.data[0], provision))
+			return false;
+		last_tag = byte.data[0];
 	}
-	return PHI_OK;
+	return true;
 }
 
-phi_status
-phi_directive_check(phi_bytes program)
-{
-	parsed_program parsed;
-
-	return program_parse(program, &parsed);
-}
-
-/* Binary search in an ascending list of references: a session may stand for many. */
+/* Binary search in an ascending list of references. */
 static bool
-actors_contain(phi_bytes actors, uint64_t reference)
+references_contain(phi_bytes references, uint64_t reference)
 {
 	size_t low = 0;
-	size_t high = actors.size / ACTOR_WIDTH;
+	size_t high = references.size / REFERENCE_WIDTH;
 
 	while (low < high)
 	{
 		size_t middle = (low + high) / 2;
-		uint64_t found = phi_get_u64(actors.data + middle * ACTOR_WIDTH);
+		uint64_t found = phi_get_u64(references.data + middle * REFERENCE_WIDTH);
 
 		if (found == reference)
 			return true;
@@ -146,182 +258,362 @@ actors_contain(phi_bytes actors, uint64_t reference)
 	return false;
 }
 
-/* Who acts: a session that stands for nobody is unknown, and only a deny matches it. */
-static bool
-actors_match(const parsed_program *program, const phi_consent_request *request)
+/* Is one of count references listed?  An empty list matches everything. */
+static certainty
+references_match(phi_bytes listed, bool known, const uint64_t *references, size_t count)
 {
 	size_t i;
 
-	if (program->actors.size == 0)
-		return true;
-	if (request->actor_count == 0)
-		return program->base == PHI_VERDICT_DENY;
-	for (i = 0; i < request->actor_count; i++)
+	if (listed.size == 0)
+		return SURELY;
+	if (!known)
+		return PERHAPS;
+	for (i = 0; i < count; i++)
 	{
-		if (actors_contain(program->actors, request->actors[i]))
-			return true;
+		if (references_contain(listed, references[i]))
+			return SURELY;
 	}
-	return false;
+	return NEVER;
 }
 
-/* What for: a purpose that is none or no row is unknown, and only a deny matches it. */
-static bool
-purposes_match(const parsed_program *program, phi_purpose purpose)
+/* What is done. */
+static certainty
+actions_match(const parsed_provision *provision, phi_action action)
+{
+	if (provision->actions == 0)
+		return SURELY;
+	if (action >= PHI_ACTION_COUNT)
+		return PERHAPS;
+	return provision->actions & PHI_ACTION_BIT(action) ? SURELY : NEVER;
+}
+
+/* What for.  A purpose of one's own is-a itself alone. */
+static certainty
+purposes_match(const parsed_provision *provision, const phi_consent_request *request)
 {
 	size_t i;
 
-	if (program->purposes.size == 0)
-		return true;
-	if (purpose >= phi_purpose_count())
-		return program->base == PHI_VERDICT_DENY;
-	for (i = 0; i < program->purposes.size; i++)
+	if (provision->purposes.size == 0 && provision->own_purposes.size == 0)
+		return SURELY;
+	if (request->purpose >= phi_purpose_count())
 	{
-		if (phi_purpose_is_a(purpose, program->purposes.data[i]))
-			return true;
+		if (request->own_purpose == 0)
+			return PERHAPS;
+		return references_contain(provision->own_purposes, request->own_purpose) ? SURELY : NEVER;
 	}
-	return false;
+	for (i = 0; i < provision->purposes.size; i++)
+	{
+		if (phi_purpose_is_a(request->purpose, provision->purposes.data[i]))
+			return SURELY;
+	}
+	return NEVER;
 }
 
 /*
- * Where actor and purpose match, the answer changes only at the next bound of
- * the period; where they do not, never.
+ * Labels differ by effect: a permit must cover the whole row, a deny is about
+ * any part of it.
  */
-phi_status
-phi_directive_evaluate(phi_bytes program, const phi_consent_request *request, phi_verdict *verdict,
-					   int64_t *valid_until)
+static certainty
+labels_match(const parsed_provision *provision, const phi_consent_row *row)
 {
-	parsed_program parsed;
-	phi_status status;
-	int64_t next = PHI_TIME_MAX;
+	uint64_t sensitivities = row->labels.sensitivities;
+	unsigned rank;
 
-	*verdict = PHI_VERDICT_DENY;
-	status = program_parse(program, &parsed);
-	if (status != PHI_OK)
-		return status;
-
-	*verdict = PHI_VERDICT_NA;
-	if (!actors_match(&parsed, request) || !purposes_match(&parsed, request->purpose))
-		return PHI_OK;
-
-	if (request->now < parsed.from)
-		next = parsed.from;
-	else if (parsed.until == PHI_TIME_MAX)
-		*verdict = parsed.base;
-	else if (request->now < parsed.until)
-	{
-		*verdict = parsed.base;
-		next = parsed.until;
-	}
-	if (*valid_until > next)
-		*valid_until = next;
-	return PHI_OK;
+	if (provision->rank == 0 && provision->sensitivities == 0)
+		return SURELY;
+	if (!row->labels_known)
+		return PERHAPS;
+	rank = phi_labels_rank(&row->labels);
+	if (row->labels.rank == 0 && sensitivities == 0 && row->unlabelled_rank != 0)
+		rank = row->unlabelled_rank;
+	if (provision->effect == PHI_VERDICT_PERMIT)
+		return rank <= provision->rank ||
+					   (sensitivities != 0 && (sensitivities & ~provision->sensitivities) == 0)
+				   ? SURELY
+				   : NEVER;
+	return (provision->rank != 0 && rank >= provision->rank) ||
+				   (sensitivities & provision->sensitivities) != 0
+			   ? SURELY
+			   : NEVER;
 }
 
-/* Whether the compiler can express the source at all. */
-static bool
-source_is_valid(const phi_directive *directive)
+/* When the row's data is of: a time that the period cuts through is uncertain. */
+static certainty
+data_period_match(const parsed_provision *provision, const phi_consent_row *row)
+{
+	bool open = provision->data_until == PHI_TIME_MAX;
+
+	if (!provision->has_data_period)
+		return SURELY;
+	if (!row->time_known || row->time_from >= row->time_until)
+		return PERHAPS;
+	if (row->time_from >= provision->data_from && (open || row->time_until <= provision->data_until))
+		return SURELY;
+	if (row->time_until > provision->data_from && (open || row->time_from < provision->data_until))
+		return PERHAPS;
+	return NEVER;
+}
+
+/* Is the row the resource itself?  A row of another type is not, whatever its id. */
+static certainty
+row_is(const phi_consent_row *row, uint64_t type, uint64_t target)
+{
+	if (row->instance != 0)
+		return row->instance == target ? SURELY : NEVER;
+	return row->class_reference != 0 && row->class_reference != type ? NEVER : PERHAPS;
+}
+
+/* Does the row refer to the resource?  Known where its links of that type are. */
+static certainty
+row_refers_to(const phi_consent_row *row, uint64_t type, uint64_t target)
+{
+	certainty result = PERHAPS;
+	size_t i;
+
+	for (i = 0; i < row->link_count; i++)
+	{
+		if (row->links[i].target == target)
+			return SURELY;
+		if (row->links[i].type == type)
+			result = NEVER;
+	}
+	return result;
+}
+
+/* Did the resource write the row? */
+static certainty
+row_written_by(const phi_consent_row *row, uint64_t target)
 {
 	size_t i;
 
-	if (directive->base != PHI_VERDICT_PERMIT && directive->base != PHI_VERDICT_DENY)
-		return false;
-	if (directive->has_period && directive->from >= directive->until)
-		return false;
-	if (directive->actor_count > VALUES_MAX || directive->purpose_count > VALUES_MAX)
-		return false;
-	for (i = 0; i < directive->purpose_count; i++)
+	for (i = 0; i < row->author_count; i++)
 	{
-		if (directive->purposes[i] >= phi_purpose_count())
+		if (row->authors[i] == target)
+			return SURELY;
+	}
+	return row->author_count > 0 ? NEVER : PERHAPS;
+}
+
+/* One data reference. */
+static certainty
+data_reference_match(const uint8_t *value, const phi_consent_row *row)
+{
+	uint64_t type = phi_get_u64(value + 1);
+	uint64_t target = phi_get_u64(value + 9);
+	certainty itself;
+	certainty refers;
+
+	if (value[0] == PHI_DATA_AUTHORED_BY)
+		return row_written_by(row, target);
+	itself = row_is(row, type, target);
+	if (value[0] == PHI_DATA_INSTANCE)
+		return itself;
+	refers = row_refers_to(row, type, target);
+	return itself > refers ? itself : refers;
+}
+
+/* Any of the data references. */
+static certainty
+data_match(phi_bytes data, const phi_consent_row *row)
+{
+	certainty best = data.size == 0 ? SURELY : NEVER;
+	size_t i;
+
+	for (i = 0; i < data.size && best != SURELY; i += DATA_WIDTH)
+	{
+		certainty one = data_reference_match(data.data + i, row);
+
+		if (best < one)
+			best = one;
+	}
+	return best;
+}
+
+/* The attributes AND: is the least certain of them certain enough for the effect? */
+static bool
+all_match(phi_verdict effect, const certainty *attributes, size_t count)
+{
+	certainty least = effect == PHI_VERDICT_PERMIT ? SURELY : PERHAPS;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+	{
+		if (attributes[i] < least)
 			return false;
 	}
 	return true;
 }
 
-/* Append the period at out, unless it is open at both ends; the bytes written. */
-static size_t
-put_period(const phi_directive *directive, uint8_t *out)
+/* Does now lie in the period?  *valid_until is lowered to its next bound. */
+static bool
+period_matches(const parsed_provision *provision, int64_t now, int64_t *valid_until)
 {
-	if (!directive->has_period ||
-		(directive->from == PHI_TIME_MIN && directive->until == PHI_TIME_MAX))
-		return 0;
-	out[0] = TAG_PERIOD;
-	phi_put_u64(out + 1, (uint64_t) directive->from);
-	phi_put_u64(out + 9, (uint64_t) directive->until);
-	return 17;
+	int64_t next = PHI_TIME_MAX;
+	bool inside = false;
+
+	if (now < provision->from)
+		next = provision->from;
+	else if (provision->until == PHI_TIME_MAX)
+		inside = true;
+	else if (now < provision->until)
+	{
+		inside = true;
+		next = provision->until;
+	}
+	if (*valid_until > next)
+		*valid_until = next;
+	return inside;
+}
+
+/* Who, what for and when: the period comes last, so that only bounds that matter count. */
+static bool
+context_matches(const parsed_provision *provision, walk *walk)
+{
+	const phi_consent_request *request = walk->request;
+	const certainty attributes[] = {
+		references_match(provision->actors, request->actors != NULL, request->actors,
+						 request->actor_count),
+		actions_match(provision, request->action),
+		purposes_match(provision, request),
+	};
+
+	return all_match(provision->effect, attributes, sizeof(attributes) / sizeof(attributes[0])) &&
+		   period_matches(provision, request->now, &walk->valid_until);
+}
+
+/* Which data. */
+static bool
+row_matches(const parsed_provision *provision, const phi_consent_row *row)
+{
+	static const phi_consent_row unknown = {0};
+	const phi_consent_row *known = row ? row : &unknown;
+	const certainty attributes[] = {
+		labels_match(provision, known),
+		references_match(provision->classes, known->class_reference != 0, &known->class_reference,
+						 1),
+		references_match(provision->codes, known->codes_known, known->codes, known->code_count),
+		data_period_match(provision, known),
+		data_match(provision->data, known),
+	};
+
+	return all_match(provision->effect, attributes, sizeof(attributes) / sizeof(attributes[0]));
+}
+
+/* What a provision that matches comes to: its effect, unless something in it overrides that. */
+static phi_verdict
+overridden(phi_verdict effect, phi_verdict nested)
+{
+	return nested == PHI_VERDICT_NA ? effect : nested;
+}
+
+/* Take the next nested provision, which must come after the last one. */
+static bool
+take_nested(phi_bytes *rest, phi_bytes *last)
+{
+	phi_bytes size;
+	phi_bytes nested;
+
+	if (!take(rest, 2, &size) || !take(rest, phi_get_u16(size.data), &nested) ||
+		(last->data && phi_provision_order(*last, nested) >= 0))
+		return false;
+	*last = nested;
+	return true;
 }
 
 /*
- * Insert a value into an ascending list of count values of width bytes, unless
- * it is there: the new count.  Lists are short and compiled once.
+ * Walk one provision with all that it holds; false when it is malformed.
+ * Active: everything around it matches in its context.  Whether the row matches
+ * is of no concern here, so that depends and valid_until hold for every row.
  */
-static size_t
-insert_value(uint8_t *values, size_t count, const uint8_t *value, size_t width)
+static bool
+walk_provision(phi_bytes rest, unsigned level, walk *walk, bool active, outcome *out)
 {
-	size_t at = count;
-	int order = 1;
+	parsed_provision provision;
+	phi_bytes last = {0};
+	unsigned i;
 
-	while (at > 0 && (order = memcmp(value, values + (at - 1) * width, width)) < 0)
-		at--;
-	if (at > 0 && order == 0)
-		return count;
-	memmove(values + (at + 1) * width, values + at * width, (count - at) * width);
-	memcpy(values + at * width, value, width);
-	return count + 1;
-}
-
-/* Append the actors at out, sorted and without duplicates; the bytes written. */
-static size_t
-put_actors(const phi_directive *directive, uint8_t *out)
-{
-	uint8_t reference[ACTOR_WIDTH];
-	size_t count = 0;
-	size_t i;
-
-	if (directive->actor_count == 0)
-		return 0;
-	for (i = 0; i < directive->actor_count; i++)
+	*out = (outcome){0};
+	if (level == PHI_DIRECTIVE_DEPTH || !take_provision(&rest, &provision))
+		return false;
+	out->effect = provision.effect;
+	if (active && context_matches(&provision, walk))
 	{
-		phi_put_u64(reference, directive->actors[i]);
-		count = insert_value(out + 2, count, reference, ACTOR_WIDTH);
+		out->context = true;
+		walk->depends |= provision.depends;
+		out->row = row_matches(&provision, walk->request->row);
 	}
-	out[0] = TAG_ACTORS;
-	out[1] = (uint8_t) count;
-	return 2 + count * ACTOR_WIDTH;
+
+	for (i = 0; i < provision.nested_count; i++)
+	{
+		outcome inner;
+
+		if (!take_nested(&rest, &last) ||
+			!walk_provision(last, level + 1, walk, out->context, &inner))
+			return false;
+		if (inner.context && inner.row)
+		{
+			phi_verdict verdict = overridden(inner.effect, inner.nested);
+
+			out->nested = phi_verdict_combine(out->nested, verdict);
+			if (inner.effect == PHI_VERDICT_PERMIT)
+				out->nested_permits = phi_verdict_combine(out->nested_permits, verdict);
+		}
+	}
+	return rest.size == 0;
 }
 
-/* Append the purposes at out, sorted and without duplicates; the bytes written. */
-static size_t
-put_purposes(const phi_directive *directive, uint8_t *out)
+/* Walk a whole program. */
+static phi_status
+walk_program(phi_bytes program, walk *walk, outcome *root)
 {
-	size_t count = 0;
-	size_t i;
+	phi_bytes rest = program;
+	phi_bytes version;
 
-	if (directive->purpose_count == 0)
-		return 0;
-	for (i = 0; i < directive->purpose_count; i++)
-		count = insert_value(out + 2, count, &directive->purposes[i], PURPOSE_WIDTH);
-	out[0] = TAG_PURPOSES;
-	out[1] = (uint8_t) count;
-	return 2 + count * PURPOSE_WIDTH;
+	if (!take(&rest, 1, &version))
+		return PHI_ERR_FORMAT;
+	if (version.data[0] != VERSION)
+		return PHI_ERR_VERSION;
+	if (program.size > PHI_DIRECTIVE_MAX ||
+		!walk_provision(rest, 0, walk, walk->request != NULL, root))
+		return PHI_ERR_FORMAT;
+	return PHI_OK;
 }
 
 phi_status
-phi_directive_compile(const phi_directive *directive, phi_buffer *out)
+phi_directive_check(phi_bytes program)
 {
-	uint8_t program[PHI_DIRECTIVE_MAX];
-	size_t size = 2;
+	walk walk = {0};
+	outcome root;
 
-	if (!source_is_valid(directive))
-		return PHI_ERR_ARGUMENT;
-	program[0] = VERSION;
-	program[1] = (uint8_t) directive->base;
-	size += put_period(directive, program + size);
-	size += put_actors(directive, program + size);
-	size += put_purposes(directive, program + size);
+	return walk_program(program, &walk, &root);
+}
 
-	if (out->capacity < size)
-		return PHI_ERR_SPACE;
-	memcpy(out->data, program, size);
-	out->size = size;
+/* The directive's verdict, from what came of its root. */
+static phi_verdict
+root_verdict(const outcome *root)
+{
+	if (!root->context)
+		return PHI_VERDICT_NA;
+	if (root->row)
+		return overridden(root->effect, root->nested);
+	if (root->effect == PHI_VERDICT_DENY)
+		return PHI_VERDICT_NA;
+	return overridden(PHI_VERDICT_DENY, root->nested_permits);
+}
+
+phi_status
+phi_directive_evaluate(phi_bytes program, const phi_consent_request *request,
+					   phi_consent_answer *answer)
+{
+	walk walk = {request, 0, answer->valid_until};
+	outcome root;
+	phi_status status = walk_program(program, &walk, &root);
+
+	answer->verdict = PHI_VERDICT_DENY;
+	if (status != PHI_OK)
+		return status;
+	answer->verdict = root_verdict(&root);
+	answer->depends |= walk.depends;
+	answer->valid_until = walk.valid_until;
 	return PHI_OK;
 }

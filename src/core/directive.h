@@ -151,7 +151,7 @@ typedef struct phi_consent_row
 typedef struct phi_consent_request
 {
 	int64_t now; /* microseconds since 1970 UTC */
-	const uint64_t *actors; /* every reference that the session stands for */
+	const uint64_t *actors; /* every reference that the session stands for; NULL: unknown */
 	size_t actor_count;
 	phi_purpose purpose;  /* PHI_PURPOSE_NONE: unknown, or own_purpose */
 	uint64_t own_purpose; /* 0 unless the purpose is no row of the table */
