@@ -7,12 +7,12 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive directive_compile decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
+CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
-CONSENT = access directives evaluate explain fhir_compile fhir_json fhir_read fhir_values fhir_write import labels planner record row rules share store verdict
+CONSENT = access directives evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import labels planner record row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep

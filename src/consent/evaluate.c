@@ -138,7 +138,8 @@ ReadContext(JsonbContainer *request, phi_consent_request *out)
 
 		out->own_purpose = FhirCodingReference("purpose", &coding);
 	}
-	else if (purpose && (out->purpose = phi_purpose_find(purpose, strlen(purpose))) == PHI_PURPOSE_NONE)
+	else if (purpose &&
+			 (out->purpose = phi_purpose_find(purpose, strlen(purpose))) == PHI_PURPOSE_NONE)
 		BadRequest("purpose");
 	out->action = action ? phi_action_find(action, strlen(action)) : PHI_ACTION_NONE;
 	if (action && out->action == PHI_ACTION_NONE)
@@ -208,8 +209,7 @@ ReadRowReferences(JsonbContainer *request, phi_consent_row *row)
 
 		if (type == 0)
 			BadRequest("references");
-		links[row->link_count++] =
-			(phi_consent_link){type, ActorReference("data", lfirst(cell))};
+		links[row->link_count++] = (phi_consent_link){type, ActorReference("data", lfirst(cell))};
 	}
 	if (encounter && strcmp(encounter, "none") == 0)
 		links[row->link_count++] = (phi_consent_link){ActorReference("class", "Encounter"), 0};
@@ -243,14 +243,15 @@ ReadRowKind(JsonbContainer *request, phi_consent_row *row)
 static void
 CheckRequest(JsonbContainer *request)
 {
-	static const char *const members[] = {"subject",    "now",    "actors",    "purpose", "action",
-										  "resource",   "class",  "labels",    "unlabelled", "data_time",
-										  "author",     "encounter", "references", "codes", NULL};
+	static const char *const members[] = {"subject",    "now",       "actors", "purpose",
+										  "action",     "resource",  "class",  "labels",
+										  "unlabelled", "data_time", "author", "encounter",
+										  "references", "codes",     NULL};
 	FhirReader reader = {0};
 
 	if (!JsonContainerIsObject(request))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a request is a JSON object")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a request is a JSON object")));
 	FhirOnly(&reader, request, members);
 	if (reader.problem)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

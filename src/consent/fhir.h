@@ -70,14 +70,14 @@ typedef enum FhirStatus
 
 typedef struct FhirConsent
 {
-	int version;           /* 4 or 5: the release it was written in */
-	const char *problem;   /* why it is unsupported, a code; NULL when it is supported */
+	int version;         /* 4 or 5: the release it was written in */
+	const char *problem; /* why it is unsupported, a code; NULL when it is supported */
 	FhirStatus status;
-	char *id;              /* of the resource, or NULL */
-	char *patient;         /* key of the subject, where the resource says it; or NULL */
-	FhirPeriod dated;      /* when it was given, as exactly as that is said */
-	List *policies;        /* of char *, URIs and system|code, each once, in order */
-	List *organizations;   /* of char *, references, likewise */
+	char *id;            /* of the resource, or NULL */
+	char *patient;       /* key of the subject, where the resource says it; or NULL */
+	FhirPeriod dated;    /* when it was given, as exactly as that is said */
+	List *policies;      /* of char *, URIs and system|code, each once, in order */
+	List *organizations; /* of char *, references, likewise */
 	FhirProvision root;
 } FhirConsent;
 

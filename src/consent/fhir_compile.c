@@ -72,7 +72,8 @@ CompileLabels(const FhirProvision *from, phi_provision *to)
 		to->sensitivities |= phi_sensitivity_below(code, strlen(code));
 		if (rank == 0)
 			continue;
-		if (to->rank == 0 || (from->effect == PHI_VERDICT_PERMIT ? rank > to->rank : rank < to->rank))
+		if (to->rank == 0 ||
+			(from->effect == PHI_VERDICT_PERMIT ? rank > to->rank : rank < to->rank))
 			to->rank = rank;
 	}
 }
@@ -81,8 +82,7 @@ CompileLabels(const FhirProvision *from, phi_provision *to)
 static void
 CompileData(const FhirProvision *from, phi_provision *to)
 {
-	phi_data_reference *data =
-		palloc(sizeof(phi_data_reference) * Max(list_length(from->data), 1));
+	phi_data_reference *data = palloc(sizeof(phi_data_reference) * Max(list_length(from->data), 1));
 	ListCell *cell;
 
 	to->data = data;

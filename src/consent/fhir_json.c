@@ -110,7 +110,8 @@ FhirOnly(FhirReader *reader, JsonbContainer *object, const char *const *allowed)
 FhirCoding
 FhirCodingRead(FhirReader *reader, JsonbContainer *object)
 {
-	static const char *const members[] = {"system", "version", "code", "display", "userSelected", NULL};
+	static const char *const members[] = {"system",  "version",      "code",
+										  "display", "userSelected", NULL};
 	FhirCoding coding;
 
 	FhirOnly(reader, object, members);

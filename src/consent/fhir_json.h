@@ -16,6 +16,8 @@ typedef struct FhirReader
 	const char *problem; /* a code, or NULL */
 } FhirReader;
 
+/* ---- fhir_json.c ---- */
+
 /* Note a problem, unless there is one. */
 extern void FhirProblem(FhirReader *reader, const char *problem);
 
@@ -39,5 +41,17 @@ extern List *FhirConcept(FhirReader *reader, JsonbContainer *object);
 extern bool FhirSystemIs(const FhirCoding *coding, const char *system);
 /* A Period: absent, or not empty. */
 extern FhirPeriod FhirPeriodRead(FhirReader *reader, JsonbContainer *object, const char *name);
+
+/* ---- fhir_provision.c ---- */
+
+/* The other one of permit and deny. */
+extern phi_verdict FhirNegation(phi_verdict effect);
+/* A text that is permit or deny; NA when absent. */
+extern phi_verdict FhirEffect(FhirReader *reader, JsonbContainer *object, const char *name);
+/* Does the role make an actor one who receives data?  Others select data by who keeps or wrote it. */
+extern bool FhirIsRecipient(FhirReader *reader, JsonbContainer *actor);
+/* One provision with all that it holds; its effect is decided already. */
+extern void FhirProvisionRead(FhirReader *reader, JsonbContainer *object, phi_verdict effect,
+							  FhirProvision *provision);
 
 #endif /* PHI_FHIR_JSON_H */

@@ -208,8 +208,8 @@ FhirReferenceType(const char *reference, const char **type, int *size)
 
 	if (!slash || !FhirIsId(slash + 1))
 		return false;
-	while (start > reference && ((start[-1] >= 'A' && start[-1] <= 'Z') ||
-								 (start[-1] >= 'a' && start[-1] <= 'z')))
+	while (start > reference &&
+		   ((start[-1] >= 'A' && start[-1] <= 'Z') || (start[-1] >= 'a' && start[-1] <= 'z')))
 		start--;
 	*type = start;
 	*size = slash - start;
@@ -234,9 +234,15 @@ FhirActorOfReference(const char *reference, FhirActor *actor)
 	{
 		const char *type;
 		const char *prefix;
-	} types[] = {{"Practitioner", "actor"},  {"PractitionerRole", "actor"}, {"Patient", "actor"},
-				 {"RelatedPerson", "actor"}, {"Person", "actor"},           {"Device", "actor"},
-				 {"Group", "group"},         {"CareTeam", "group"},         {"Organization", "organization"}};
+	} types[] = {{"Practitioner", "actor"},
+				 {"PractitionerRole", "actor"},
+				 {"Patient", "actor"},
+				 {"RelatedPerson", "actor"},
+				 {"Person", "actor"},
+				 {"Device", "actor"},
+				 {"Group", "group"},
+				 {"CareTeam", "group"},
+				 {"Organization", "organization"}};
 	const char *type;
 	int size;
 

@@ -167,7 +167,7 @@ PutUses(FhirWriter *writer, const FhirProvision *provision)
 			const FhirCoding *purpose = lfirst(cell);
 
 			PutCoding(writer, NULL, purpose->system ? purpose->system : FHIR_SYSTEM_REASON,
-				   purpose->code);
+					  purpose->code);
 		}
 		PutClose(writer, ']');
 	}
@@ -184,10 +184,10 @@ PutKinds(FhirWriter *writer, const FhirProvision *provision)
 		PutOpen(writer, "securityLabel", '[');
 		foreach (cell, provision->labels)
 			PutCoding(writer, NULL,
-				   phi_confidentiality_rank(lfirst(cell), strlen(lfirst(cell))) != 0
-					   ? FHIR_SYSTEM_CONFIDENTIAL
-					   : FHIR_SYSTEM_ACT_CODE,
-				   lfirst(cell));
+					  phi_confidentiality_rank(lfirst(cell), strlen(lfirst(cell))) != 0
+						  ? FHIR_SYSTEM_CONFIDENTIAL
+						  : FHIR_SYSTEM_ACT_CODE,
+					  lfirst(cell));
 		PutClose(writer, ']');
 	}
 	if (provision->classes != NIL)
@@ -195,7 +195,7 @@ PutKinds(FhirWriter *writer, const FhirProvision *provision)
 		PutOpen(writer, writer->r5 ? "resourceType" : "class", '[');
 		foreach (cell, provision->classes)
 			PutCoding(writer, NULL, writer->r5 ? FHIR_SYSTEM_TYPE : FHIR_SYSTEM_RESOURCE,
-				   lfirst(cell));
+					  lfirst(cell));
 		PutClose(writer, ']');
 	}
 	if (provision->codes != NIL)
@@ -416,9 +416,11 @@ FhirWrite(const FhirConsent *consent, int version)
 static bool
 IsPersonal(const JsonbValue *key)
 {
-	static const char *const names[] = {"text", "display", "contained", "extension", "performer",
-										"verification", "sourceAttachment", "sourceReference",
-										"patient", "subject", "grantor", "identifier", "meta"};
+	static const char *const names[] = {
+		"text",      "display",      "contained",        "extension",
+		"performer", "verification", "sourceAttachment", "sourceReference",
+		"patient",   "subject",      "grantor",          "identifier",
+		"meta"};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (strlen(names[i]) == key->val.string.len &&
@@ -457,8 +459,8 @@ PutPruned(FhirWriter *writer, JsonbContainer *container)
 			if (value.type == jbvBinary)
 				PutPruned(writer, value.val.binary.data);
 			else
-				appendStringInfoString(
-					&writer->out, JsonbToCString(NULL, &JsonbValueToJsonb(&value)->root, 0));
+				appendStringInfoString(&writer->out,
+									   JsonbToCString(NULL, &JsonbValueToJsonb(&value)->root, 0));
 		}
 	}
 	appendStringInfoChar(&writer->out, object ? '}' : ']');

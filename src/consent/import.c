@@ -213,8 +213,10 @@ ReadStored(int64 id, StoredConsent *stored)
 static const char *
 ExportStatus(const char *status)
 {
-	static const char *const codes[][2] = {{"active", "active"}, {"other_scope", "active"},
-										   {"draft", "draft"},   {"void", "entered-in-error"}};
+	static const char *const codes[][2] = {{"active", "active"},
+										   {"other_scope", "active"},
+										   {"draft", "draft"},
+										   {"void", "entered-in-error"}};
 
 	for (int i = 0; i < lengthof(codes); i++)
 		if (strcmp(codes[i][0], status) == 0)

@@ -36,8 +36,8 @@ static SPIPlanPtr
 InsertPlan(void)
 {
 	static SPIPlanPtr plan = NULL;
-	static Oid types[12] = {INT8OID,  TEXTOID, BYTEAOID,       TEXTOID,        TEXTOID, JSONBOID,
-							TEXTOID,  TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID};
+	static Oid types[12] = {INT8OID, TEXTOID, BYTEAOID,       TEXTOID,        TEXTOID, JSONBOID,
+							TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID};
 	SPIPlanPtr fresh;
 
 	if (plan)
@@ -156,10 +156,10 @@ SettleConsent(int64 id, const NewConsent *consent)
 		   "WHERE s.id OPERATOR(pg_catalog.=) c.id "
 		   "AND s.status OPERATOR(pg_catalog.<>) c.status",
 		   1, values);
-	Settle("SELECT status FROM phi.consent WHERE $1 IS NOT NULL AND id OPERATOR(pg_catalog.=) $2", 2,
-		   values);
-	status = MemoryContextStrdup(
-		caller, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	Settle("SELECT status FROM phi.consent WHERE $1 IS NOT NULL AND id OPERATOR(pg_catalog.=) $2",
+		   2, values);
+	status =
+		MemoryContextStrdup(caller, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	SPI_finish();
 	OwnerEnd(&scope);
 	return status;

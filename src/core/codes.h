@@ -26,7 +26,7 @@ extern phi_purpose phi_purpose_break_glass(void);
 
 /* Row of a code (exact, case-sensitive), or PHI_PURPOSE_NONE. */
 extern phi_purpose phi_purpose_find(const char *code, size_t size);
-extern const char *phi_purpose_code(phi_purpose purpose);	 /* "TREAT"; NULL out of range */
+extern const char *phi_purpose_code(phi_purpose purpose);    /* "TREAT"; NULL out of range */
 extern const char *phi_purpose_display(phi_purpose purpose); /* "treatment" */
 extern bool phi_purpose_is_a(phi_purpose purpose, phi_purpose ancestor); /* reflexive */
 extern unsigned phi_purpose_count(void);
@@ -34,13 +34,13 @@ extern unsigned phi_purpose_count(void);
 /* What is done with data: FHIR consentaction. */
 typedef uint8_t phi_action;
 
-#define PHI_ACTION_COLLECT	0
-#define PHI_ACTION_ACCESS	1
-#define PHI_ACTION_USE		2
+#define PHI_ACTION_COLLECT  0
+#define PHI_ACTION_ACCESS   1
+#define PHI_ACTION_USE      2
 #define PHI_ACTION_DISCLOSE 3
-#define PHI_ACTION_CORRECT	4
-#define PHI_ACTION_COUNT	5
-#define PHI_ACTION_NONE		255
+#define PHI_ACTION_CORRECT  4
+#define PHI_ACTION_COUNT    5
+#define PHI_ACTION_NONE     255
 
 #define PHI_ACTION_BIT(action) ((uint8_t) (1u << (action)))
 

@@ -150,12 +150,12 @@ typedef struct phi_consent_row
 
 typedef struct phi_consent_request
 {
-	int64_t now; /* microseconds since 1970 UTC */
+	int64_t now;            /* microseconds since 1970 UTC */
 	const uint64_t *actors; /* every reference that the session stands for; NULL: unknown */
 	size_t actor_count;
-	phi_purpose purpose;  /* PHI_PURPOSE_NONE: unknown, or own_purpose */
-	uint64_t own_purpose; /* 0 unless the purpose is no row of the table */
-	phi_action action;    /* PHI_ACTION_NONE: unknown */
+	phi_purpose purpose;        /* PHI_PURPOSE_NONE: unknown, or own_purpose */
+	uint64_t own_purpose;       /* 0 unless the purpose is no row of the table */
+	phi_action action;          /* PHI_ACTION_NONE: unknown */
 	const phi_consent_row *row; /* NULL: nothing is known of it */
 } phi_consent_request;
 
@@ -170,7 +170,7 @@ typedef struct phi_consent_request
 typedef struct phi_consent_answer
 {
 	phi_verdict verdict;
-	unsigned depends;	 /* PHI_DEPENDS_*: 0 means the same verdict for every row */
+	unsigned depends;    /* PHI_DEPENDS_*: 0 means the same verdict for every row */
 	int64_t valid_until; /* first instant after now at which verdict or depends may change */
 } phi_consent_answer;
 

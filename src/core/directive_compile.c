@@ -7,10 +7,6 @@
  * lie in the output, by insertion; directives are compiled once.
  *-------------------------------------------------------------------------
  */
-#include "directive.h"
-
-#include <string.h>
-
 #include "directive_format.h"
 
 /* The program under way: the first failure stays in status. */

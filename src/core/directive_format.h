@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * directive_format.h
- *		What the compiler and the evaluator of directives share of the format
- *		(directive.h).
+ *		What the files of directives share: the format (directive.h), a
+ *		provision taken apart, and matching.
  *-------------------------------------------------------------------------
  */
 #ifndef PHI_CORE_DIRECTIVE_FORMAT_H
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "directive.h"
 
 #define VERSION          2
 #define TAG_PERIOD       0x01
@@ -28,6 +28,34 @@
 #define DATA_WIDTH       17
 #define RANK_MAX         6
 
+/* A provision taken apart; what it holds is borrowed, a list empty when absent. */
+typedef struct phi_parsed_provision
+{
+	phi_verdict effect;
+	int64_t from, until;
+	phi_bytes actors;
+	uint8_t actions; /* 0 when absent */
+	phi_bytes purposes;
+	phi_bytes own_purposes;
+	uint8_t rank;
+	uint64_t sensitivities;
+	phi_bytes classes;
+	phi_bytes codes;
+	bool has_data_period;
+	int64_t data_from, data_until;
+	phi_bytes data;
+	uint16_t nested_count;
+	unsigned depends; /* PHI_DEPENDS_* of the attributes it has */
+} phi_parsed_provision;
+
+/* How certain it is that an attribute matches, in ascending order. */
+typedef enum phi_certainty
+{
+	NEVER,
+	PERHAPS,
+	SURELY
+} phi_certainty;
+
 /* Order of two nested provisions: as bytes, then by size. */
 static inline int
 phi_provision_order(phi_bytes a, phi_bytes b)
@@ -39,5 +67,25 @@ phi_provision_order(phi_bytes a, phi_bytes b)
 		return order;
 	return a.size < b.size ? -1 : a.size > b.size;
 }
+
+/* ---- directive_parse.c ---- */
+
+/* Split size bytes off the front of rest: every read of a program goes through here. */
+extern bool phi_take(phi_bytes *rest, size_t size, phi_bytes *taken);
+
+/* The effect and the attributes of a provision; what is left of rest is nested.  False: malformed. */
+extern bool phi_provision_take(phi_bytes *rest, phi_parsed_provision *provision);
+
+/* ---- directive_match.c ---- */
+
+/*
+ * Who, what for and when.  *valid_until is lowered to the next bound of the
+ * period where the rest matches: only bounds that matter count.
+ */
+extern bool phi_context_matches(const phi_parsed_provision *provision,
+								const phi_consent_request *request, int64_t *valid_until);
+
+/* Which data; row may be NULL. */
+extern bool phi_row_matches(const phi_parsed_provision *provision, const phi_consent_row *row);
 
 #endif /* PHI_CORE_DIRECTIVE_FORMAT_H */

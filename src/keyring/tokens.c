@@ -119,9 +119,8 @@ RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size siz
 static const char *
 BareName(const char *prefix, const char *name)
 {
-	static const char *const types[][2] = {{"actor", "Practitioner/"},
-										   {"organization", "Organization/"},
-										   {"group", "Group/"}};
+	static const char *const types[][2] = {
+		{"actor", "Practitioner/"}, {"organization", "Organization/"}, {"group", "Group/"}};
 
 	for (int i = 0; i < lengthof(types); i++)
 	{
