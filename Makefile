@@ -12,7 +12,7 @@ PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
-CONSENT = access directives evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import labels planner record row rules share store verdict
+CONSENT = access codes directives evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import labels planner record row rules share store verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep
@@ -31,7 +31,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/duty.sql
 

@@ -336,7 +336,7 @@ SELECT e.action, e.detail, e.outcome, count(*), bool_and(e.subjects = ARRAY[c.su
 	FROM phi_audit.event e JOIN phi.consent c ON c.id = e.consent_id
 	WHERE e.action = 'consent' AND c.id IN (SELECT id FROM cm_consent) GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT action, detail FROM phi_audit.event WHERE action ~ '_rule$' AND detail ~ '^(porter|default)' ORDER BY event_id;
-SELECT status, decision, subject, purposes, actors, created_by, revoked_by, revoked_at IS NOT NULL AS revoked
+SELECT status, decision, subject, source -> 'provision' AS source, created_by, revoked_by, revoked_at IS NOT NULL AS revoked
 	FROM phi.consent WHERE id IN (SELECT id FROM cm_consent WHERE patient IN (2, 5, 6, 12)) ORDER BY id;
 
 -- nobody else records anything

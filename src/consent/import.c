@@ -4,7 +4,8 @@
  *
  * What cannot be decided exactly is stored without a program, with the reason.
  * Stored is what decides; names, narrative and who signed are not.  No message
- * shows anything of a resource.
+ * shows anything of a resource.  Locking: imports of one subject wait for each
+ * other until the end of the transaction.
  *-------------------------------------------------------------------------
  */
 #include "consent/store.h"
@@ -16,6 +17,7 @@
 #include "funcapi.h"
 #include "keyring/keyring.h"
 #include "mb/pg_wchar.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -146,6 +148,8 @@ phi_import_consent(PG_FUNCTION_ARGS)
 	consent.fhir_id = given->id;
 	consent.dated = given->dated;
 	consent.lineage = Lineage(given);
+	/* One at a time of a subject, so that none misses that it supersedes another. */
+	LockDatabaseObject(PhiRelation("consent"), (Oid) consent.token, 0, ExclusiveLock);
 	id = InsertConsent(&consent);
 	status = SettleConsent(id, &consent);
 	if (consent.problem && strcmp(status, "active") == 0)
@@ -187,7 +191,7 @@ ReadStored(int64 id, StoredConsent *stored)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT subject_token, subject, status, source, program IS NOT NULL "
 							  "FROM phi.consent WHERE id OPERATOR(pg_catalog.=) $1",
-							  1, &type, &argument, NULL, true, 1) != SPI_OK_SELECT)
+							  1, &type, &argument, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a consent");
 	if (SPI_processed != 1)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -286,8 +290,7 @@ phi_export_consent(PG_FUNCTION_ARGS)
 		written = FhirWrite(given, version);
 	if (!written)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("consent " INT64_FORMAT " cannot be said in FHIR R5", id),
-						errhint("Export it as R4.")));
+						errmsg("the consent has no form in FHIR R5"), errhint("Export it as R4.")));
 	AuditConsent("export", stored.token, id);
 	PG_RETURN_JSONB_P(Complete(written, &stored, version == 5 ? "subject" : "patient"));
 }

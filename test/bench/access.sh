@@ -58,9 +58,9 @@ BEGIN;
 SELECT phi.deny_consent(0, purpose => 'TREAT', workforce_role => 'clinician') AS denied,
 	phi.grant_consent(0, purpose => 'TREAT', workforce_role => 'clinician') AS granted,
 	phi.deny_consent(0, purpose => 'HRESCH') AS research, phi.deny_consent(0, actor => 'Ex') AS named \gset
-INSERT INTO phi.consent (subject_token, program, decision, subject, purposes, actors, created_by)
+INSERT INTO phi.consent (subject_token, program, decision, subject, source, created_by)
 SELECT ('x' || encode(substring(phi.encrypted_text_send(p.name) FROM 16 FOR 8), 'hex'))::bit(64)::bigint,
-	c.program, c.decision, p.id::text, c.purposes, c.actors, c.created_by
+	c.program, c.decision, p.id::text, c.source, c.created_by
 FROM patient p JOIN phi.consent c ON c.subject = '0'
 	AND c.id IN (CASE WHEN p.id % 50 = 0 THEN :denied ELSE :granted END, :research, :named);
 COMMIT;
