@@ -119,11 +119,11 @@ MakePredicate(const ProtectedRelation *relation, Index index, GuardContext *guar
 								  get_typcollation(TEXTARRAYOID), 0);
 	else
 		labels = (Node *) makeNullConst(TEXTARRAYOID, -1, InvalidOid);
-	arguments = list_make3(
-		makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(relation->root), false,
-				  true),
-		makeVar(index, relation->subject, relation->subject_type, -1, subject_collation, 0),
-		labels);
+	arguments = list_make3(makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid),
+									 ObjectIdGetDatum(relation->root), false, true),
+						   makeVar(index, relation->subject, relation->subject_type, -1,
+								   subject_collation, 0),
+						   labels);
 	return (Node *) makeFuncExpr(guard->row_access, BOOLOID, arguments, InvalidOid, InvalidOid,
 								 COERCE_EXPLICIT_CALL);
 }
@@ -164,12 +164,12 @@ GuardReference(Query *query, RangeTblEntry *rte, Index index, GuardContext *guar
 	if (query->commandType == CMD_INSERT && (int) index == query->resultRelation)
 		return false;
 	if (!row_security || am_walsender)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("query would be affected by the access policy of table \"%s\"",
-						get_rel_name(rte->relid)),
-				 errhint("Reading every sealed row takes BYPASSRLS and the key_custodian duty.")));
-	rte->securityQuals = lappend(rte->securityQuals, MakePredicate(relation, index, guard));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("query would be affected by the access policy of table \"%s\"",
+							   get_rel_name(rte->relid)),
+						errhint("Reading every sealed row takes BYPASSRLS and the key_custodian duty.")));
+	rte->securityQuals =
+		lappend(rte->securityQuals, MakePredicate(relation, index, guard));
 	return true;
 }
 
@@ -193,7 +193,8 @@ TouchesProtected(Node *node, GuardContext *guard)
 		return rte->rtekind == RTE_RELATION && RegistryRelation(rte->relid) != NULL;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, TouchesProtected, guard, QTW_EXAMINE_RTES_BEFORE);
+		return query_tree_walker((Query *) node, TouchesProtected, guard,
+								 QTW_EXAMINE_RTES_BEFORE);
 	return check_functions_in_node(node, IsUserFunction, guard) ||
 		   expression_tree_walker(node, TouchesProtected, guard);
 }
@@ -250,10 +251,9 @@ GuardPlannedRelation(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *r
 	if (!GuardReference(root->parse, rte, rel->relid, &guard))
 		return;
 	if (rel->reloptkind != RELOPT_BASEREL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("protected table \"%s\" cannot be read in this way", get_rel_name(relid)),
-				 errhint("Query the table itself instead of a UNION ALL with a SQL function.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("protected table \"%s\" cannot be read in this way", get_rel_name(relid)),
+						errhint("Query the table itself instead of a UNION ALL with a SQL function.")));
 	/* By now every security qual is a list of conditions. */
 	llast(rte->securityQuals) = list_make1(llast(rte->securityQuals));
 	root->qual_security_level =
@@ -286,16 +286,14 @@ GuardedPlanner(Query *query, const char *source, int options, ParamListInfo para
 	{
 		if ((options & CURSOR_OPT_HOLD) && RegistryHasRelations() &&
 			TouchesProtected((Node *) query, &guard))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a cursor WITH HOLD cannot read a protected table or call a function"),
-					 errdetail("Its rows would outlive the identity they were revealed to."),
-					 errhint("Declare the cursor without HOLD, inside a transaction.")));
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a cursor WITH HOLD cannot read a protected table or call a function"),
+							errdetail("Its rows would outlive the identity they were revealed to."),
+							errhint("Declare the cursor without HOLD, inside a transaction.")));
 		if (query->querySource != QSRC_ORIGINAL && CallsReveal((Node *) query, &guard))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("phi.reveal cannot be used in a rule"),
-					 errhint("A rule sees sealed values; reveal them in the query instead.")));
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("phi.reveal cannot be used in a rule"),
+							errhint("A rule sees sealed values; reveal them in the query instead.")));
 		(void) GuardQueries((Node *) query, &guard);
 	}
 	if (PreviousPlanner)

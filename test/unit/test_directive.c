@@ -174,11 +174,11 @@ test_limits(void)
 	CHECK_INT(program.status, PHI_OK);
 	CHECK_INT(check_copy(program.bytes, program.size), PHI_OK);
 	check_refused(chain[PHI_DIRECTIVE_DEPTH]);
-	memmove(program.bytes + 7, program.bytes + 2, program.size - 2);
+	memmove(program.bytes + 8, program.bytes + 2, program.size - 2);
 	memcpy(program.bytes + 2, "\13\0\1\0", 4);
 	program.bytes[6] = (uint8_t) (program.size - 1);
 	program.bytes[7] = 1;
-	CHECK_INT(check_copy(program.bytes, program.size + 5), PHI_ERR_FORMAT);
+	CHECK_INT(check_copy(program.bytes, program.size + 6), PHI_ERR_FORMAT);
 }
 
 static void
