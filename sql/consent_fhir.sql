@@ -174,6 +174,10 @@ INSERT INTO cf_row VALUES ('1-8', NULL), ('2-6', NULL), (NULL, '{SUD}'); -- ok
 UPDATE cf_row SET code = '1-8' WHERE labels = '{SUD}'; -- ok
 UPDATE cf_row SET code = '2-6'; -- ok: labels are added, never taken away
 SELECT * FROM cf_row ORDER BY labels;
+CREATE TABLE cf_other (code int, labels text[]); -- ok
+CREATE TRIGGER labels BEFORE INSERT ON cf_other FOR EACH ROW EXECUTE FUNCTION phi.label_row('labels', 'code', 'http://loinc.org'); -- ok
+INSERT INTO cf_other VALUES (1); -- fails
+DROP TABLE cf_other;
 SELECT phi.drop_label_rule('http://loinc.org', '1-8'); -- ok
 SELECT phi.drop_label_rule('http://loinc.org', '1-8'); -- fails
 SELECT count(*), count(parent) FROM phi.code_purpose;

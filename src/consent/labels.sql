@@ -117,20 +117,7 @@ COMMENT ON FUNCTION phi.labels_for(text, text) IS
 	'The labels of a code of a code system; empty where no rule names it';
 
 CREATE FUNCTION phi.label_row() RETURNS trigger
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	given jsonb := to_jsonb(NEW);
-	labels text[];
-BEGIN
-	IF TG_NARGS <> 3 OR TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR NOT given ? TG_ARGV[0] OR NOT given ? TG_ARGV[1] THEN
-		RAISE EXCEPTION 'phi.label_row is for a BEFORE ROW trigger with a labels column, a code column and a code system'
-			USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	SELECT array_agg(DISTINCT u.label ORDER BY u.label) INTO labels FROM (
-		SELECT jsonb_array_elements_text(CASE jsonb_typeof(given -> TG_ARGV[0]) WHEN 'array' THEN given -> TG_ARGV[0] END)
-		UNION SELECT unnest(phi.labels_for(TG_ARGV[2], given ->> TG_ARGV[1]))) AS u (label);
-	RETURN jsonb_populate_record(NEW, jsonb_build_object(TG_ARGV[0], labels));
-END $$;
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_label_row';
 REVOKE ALL ON FUNCTION phi.label_row() FROM PUBLIC;
 COMMENT ON FUNCTION phi.label_row() IS
 	'Trigger: adds the labels of a row''s code to its labels; arguments are labels column, code column, code system';
