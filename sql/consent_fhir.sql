@@ -49,6 +49,8 @@ SELECT cf_problem('{"type": "permit", "novelty": 1}'); -- element
 SELECT cf_problem('{"type": "permit", "purpose": []}'); -- element
 SELECT cf_problem('{"type": "permit", "purpose": [{}]}'); -- element
 SELECT cf_problem('{"type": "permit", "purpose": null}'); -- element
+SELECT cf_problem('{"type": "permit", "provision": [{}]}'); -- element
+SELECT cf_problem('{"type": "permit", "period": {"start": "0001-01-01T00:00:00+14:00"}}'); -- period
 SELECT cf_problem('{"type": "permit", "purpose": [{"code": "TREAT"}]}'); -- purpose
 SELECT cf_problem('{"type": "permit", "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "treat"}]}'); -- purpose
 SELECT cf_problem('{"type": "permit", "period": {"start": "2024", "end": "2023"}}'); -- period
@@ -103,6 +105,7 @@ SELECT cf_dated('s3', 'deny', '2024-01-01', 'b', status => 'entered-in-error'), 
 SELECT cf_dated('s4', 'permit', '2023-01-01', 'a'), cf_dated('s4', 'deny', '2024-01-01', 'b'), cf_ask('s4'); -- DENY
 SELECT cf_dated('s4', 'deny', '2024-01-01', 'b', status => 'inactive'), cf_ask('s4'); -- withdrawn: NA, the older one stays superseded
 SELECT cf_dated('s5', 'permit', '2023-01-01', 'a'), cf_dated('s5', 'deny', '2023-01-01', 'a'), cf_ask('s5'); -- another version of one resource: DENY
+SELECT cf_dated('s6', 'deny', '2023-01-01'), cf_dated('s6', 'maybe', '2024-01-01'), cf_ask('s6'); -- what is unsupported supersedes nothing: DENY
 SELECT phi.revoke_consent(id) FROM phi.consent WHERE subject = 's5' AND status = 'active'; -- ok
 SELECT cf_ask('s5'); -- NA
 SELECT subject, string_agg(status, ' ' ORDER BY id) FROM phi.consent WHERE subject ~ '^s' GROUP BY 1 ORDER BY 1;

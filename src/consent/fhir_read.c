@@ -252,8 +252,10 @@ ReadDated(FhirReader *reader, JsonbContainer *resource, FhirConsent *consent)
 {
 	char *text = FhirText(reader, resource, reader->r5 ? "date" : "dateTime");
 
-	consent->dated.present = text != NULL;
-	if (text && !FhirTimeRead(text, &consent->dated.from, &consent->dated.until))
+	if (!text)
+		return;
+	consent->dated.present = FhirTimeRead(text, &consent->dated.from, &consent->dated.until);
+	if (!consent->dated.present)
 		FhirProblem(reader, "date");
 }
 

@@ -95,26 +95,23 @@ ImportSubject(FunctionCallInfo fcinfo, const FhirConsent *given, NewConsent *con
 	consent->token = SubjectTokenOfText(utf8, strlen(utf8));
 }
 
-/* Compile what was read; a tree that no program holds is unsupported, too. */
+/* Compile what was read; a tree that no program holds, or no text, is unsupported, too. */
 static void
 ImportProgram(Jsonb *resource, const FhirConsent *given, NewConsent *consent)
 {
 	consent->problem = given->problem;
 	if (!consent->problem)
 	{
-		consent->program = FhirCompile(&given->root);
+		consent->source = FhirWrite(given, 4);
+		consent->program = consent->source ? FhirCompile(&given->root) : NULL;
+		consent->decision = given->root.effect;
 		if (!consent->program)
-			consent->problem = "size";
+			consent->problem = consent->source ? "size" : "period";
 	}
 	if (consent->program)
-	{
-		consent->decision = given->root.effect;
-		consent->source = FhirWrite(given, 4);
-		if (!consent->source)
-			elog(ERROR, "could not write a consent that was read");
-	}
-	else
-		consent->source = FhirPrune(resource);
+		return;
+	consent->decision = PHI_VERDICT_NA;
+	consent->source = FhirPrune(resource);
 }
 
 /*
