@@ -12,6 +12,7 @@
 
 #include "access/parallel.h"
 #include "catalog/pg_type.h"
+#include "consent/permitted.h"
 #include "consent/share.h"
 #include "keyring/keyring.h"
 #include "session/session.h"
@@ -32,7 +33,7 @@ static ExecutorRun_hook_type PreviousRun = NULL;
  * The input is gathered again if the session changed meanwhile.
  */
 phi_decision
-DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds, int64 *directive)
+DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts, int64 *directive)
 {
 	phi_decision_input input = {0};
 	uint64 generation;
@@ -46,32 +47,67 @@ DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds, int64 *d
 		input.purpose_stated = session->purpose_stated;
 		input.purpose = session->purpose;
 		input.role_rule = RuleExists(kinds);
-		input.label_demands = demands;
+		input.label_demands = phi_label_demands(&facts->row.labels);
 		input.other_purposes_open = OpenPurposes;
 		input.consent = PHI_VERDICT_NA;
 		if (input.identity && input.purpose_stated && input.role_rule)
 			input.consent =
-				directive ? ReadVerdict(subject_token, directive) : SubjectVerdict(subject_token);
+				directive ? ReadVerdict(subject_token, facts, directive) : SubjectVerdict(subject_token, facts);
 	} while (generation != SessionGeneration());
 	return phi_decide(&input);
 }
 
-phi_decision
-DecideAccess(uint64 subject_token, uint16 label_set, uint64 kinds)
+bool
+DefaultPermits(void)
 {
-	phi_labels labels = LabelSetLabels(label_set);
-	unsigned demands = label_set == 0 ? 0 : phi_label_demands(&labels);
+	const SessionContext *session = SessionCurrent();
+	phi_decision_input input = {0};
 
-	return DecideWithDemands(subject_token, demands, kinds, NULL);
+	input.identity = session->identified;
+	input.purpose_stated = session->purpose_stated;
+	input.purpose = session->purpose;
+	input.role_rule = true;
+	input.other_purposes_open = OpenPurposes;
+	return phi_decide(&input).permit;
 }
 
-Oid
-SubjectArgumentType(FunctionCallInfo fcinfo, int argument)
+/* Add the labels of an array to others. */
+static void
+AddLabels(phi_labels *labels, const NullableDatum *array)
 {
-	Oid type = get_fn_expr_argtype(fcinfo->flinfo, argument);
+	phi_labels more;
 
-	if (OidIsValid(type))
-		type = getBaseType(type);
+	if (array->isnull)
+		return;
+	more = LabelsOfArray(array->value);
+	labels->rank = Max(labels->rank, more.rank);
+	labels->sensitivities |= more.sensitivities;
+}
+
+phi_decision
+DecideAccess(uint64 subject_token, uint16 label_set, const ProtectedColumn *column,
+			 const RowAttributes *attributes)
+{
+	const ProtectedRelation *relation =
+		OidIsValid(column->relation) ? RegistryRelation(column->relation) : NULL;
+	phi_labels labels = LabelSetLabels(label_set);
+	RowFacts facts = {0};
+
+	if (attributes)
+		AddLabels(&labels, &attributes->fcinfo->args[attributes->first - 1]);
+	FactsOfLabels(&facts, relation ? &relation->description : NULL, &labels);
+	/* Of a table that is gone, nobody can tell what its rows without labels counted as. */
+	if (!relation && label_set == 0)
+		facts.row.labels_known = false;
+	if (relation)
+		facts.row.class_reference = ClassReference(relation->description.resource_type);
+	facts.attributes = attributes;
+	return DecideRow(subject_token, UINT64CONST(1) << column->kind, &facts, NULL);
+}
+
+void
+CheckSubjectType(Oid type)
+{
 	switch (type)
 	{
 		case INT2OID:
@@ -82,12 +118,23 @@ SubjectArgumentType(FunctionCallInfo fcinfo, int argument)
 		case VARCHAROID:
 		case BPCHAROID:
 		case UNKNOWNOID:
-			return type;
+			return;
 		default:
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 							errmsg("a subject is an integer, a uuid or a text"),
 							errhint("Cast it to the type of the subject column.")));
 	}
+}
+
+Oid
+SubjectArgumentType(FunctionCallInfo fcinfo, int argument)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, argument);
+
+	if (OidIsValid(type))
+		type = getBaseType(type);
+	CheckSubjectType(type);
+	return type;
 }
 
 /*
@@ -97,7 +144,8 @@ SubjectArgumentType(FunctionCallInfo fcinfo, int argument)
 Datum
 phi_can_access(PG_FUNCTION_ARGS)
 {
-	unsigned demands = 0;
+	RowFacts facts = {0};
+	phi_labels labels = {0};
 	Oid type;
 
 	RequirePreload();
@@ -105,10 +153,10 @@ phi_can_access(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
 	if (!PG_ARGISNULL(1))
-		demands = LabelDemandsOfArray(PG_GETARG_DATUM(1));
+		labels = LabelsOfArray(PG_GETARG_DATUM(1));
+	FactsOfLabels(&facts, NULL, &labels);
 	PG_RETURN_BOOL(
-		DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, UINT64_MAX, NULL)
-			.permit);
+		DecideRow(SubjectToken(PG_GETARG_DATUM(0), type), UINT64_MAX, &facts, NULL).permit);
 }
 
 /*
@@ -128,6 +176,7 @@ RunWithCurrentPolicy(EXECUTOR_RUN_ARGS)
 		PreviousRun(EXECUTOR_RUN_FORWARD);
 	else
 		standard_ExecutorRun(EXECUTOR_RUN_FORWARD);
+	PermittedRenewPlans();
 }
 
 /* Assign hook of phi.open_purposes: decisions made under the other value are void. */

@@ -6,6 +6,7 @@
 #ifndef PHI_VERDICT_H
 #define PHI_VERDICT_H
 
+#include "consent/attributes.h"
 #include "consent/consent.h"
 
 /* Columns of phi.consent, by position. */
@@ -32,20 +33,26 @@ enum ConsentColumn
 
 /* ---- directives.c ---- */
 
-/*
- * What the consents of one subject say to a request.  *until is lowered to when
- * that may change; *directive is the lowest id among the consents that decided,
- * 0 when none did.
- */
-extern phi_verdict ReadConsents(Oid table, uint64 token, const phi_consent_request *request,
-								int64 *until, int64 *directive);
+/* An active consent as it was read; the program is valid during the call. */
+typedef struct ReadConsent
+{
+	uint64 token;
+	int64 id;
+	phi_consent_answer answer; /* to the request, by itself */
+	phi_bytes program;
+	bytea *copy; /* where it is not in the row itself */
+} ReadConsent;
 
 /*
- * The same for every consent of the table by itself, in any order, as long as
- * take() returns true; true when it did to the end.
+ * Evaluate the active consents of one subject, or without a token of all, in
+ * any order, and hand each to take() as long as it returns true; true when it
+ * did to the end.
  */
-extern bool ReadAllConsents(Oid table, const phi_consent_request *request, int64 *until,
-							bool (*take)(uint64 token, phi_verdict verdict));
+extern bool ReadConsents(Oid table, const uint64 *token, const phi_consent_request *request,
+						 bool (*take)(const ReadConsent *consent, void *context), void *context);
+
+/* The canonical text of a subject's key, as its active consents hold it; NULL where one does not. */
+extern char *ReadSubjectText(Oid table, uint64 token);
 
 extern void DirectivesInit(void); /* from ConsentInit: its setting */
 
@@ -58,8 +65,26 @@ extern void ImportInit(void); /* from ConsentInit: its setting */
 /* Changes whenever a verdict given before may be another one now. */
 extern uint64 VerdictGeneration(void);
 
-/* The verdict of a subject read from the table, past the cache; directive as above. */
-extern phi_verdict ReadVerdict(uint64 subject_token, int64 *directive);
+/*
+ * The verdict of a subject read from the table, past the cache; *directive is
+ * the lowest id among the consents that decided, 0 when none did.
+ */
+extern phi_verdict ReadVerdict(uint64 subject_token, RowFacts *facts, int64 *directive);
+
+/* The same, and with every change of the consents of a single subject too. */
+extern uint64 VerdictVersion(void);
+
+/*
+ * How many subjects are denied, and how many may be permitted something; false
+ * where that is not at hand.  Reads no table.
+ */
+extern bool VerdictsAtHand(double *denied, double *permitted);
+
+/*
+ * Take all consents in, and call take() for the subjects who may be permitted
+ * something until it returns false; false when it did, or they do not fit.
+ */
+extern bool ForPermitted(bool (*take)(uint64 token, void *context), void *context);
 
 /* The limit of the decision caches of this process, in bytes. */
 extern Size DecisionCacheLimit(void);
@@ -84,11 +109,20 @@ extern void *SharedMap(void);
 
 /* ---- access.c ---- */
 
-/* Decide with labels that are no set of the table, past all caches where directive is given. */
-extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds,
-									  int64 *directive);
+/*
+ * Decide about a row of a subject; facts are what is known of it, and are told
+ * what the decision depended on.  Past all caches where directive is given.
+ */
+extern phi_decision DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts,
+							  int64 *directive);
 
-/* The base type of a subject argument; raises for what is no subject key. */
+/* Does the session's purpose permit without a consent? */
+extern bool DefaultPermits(void);
+
+/* Raise for the type of what is no subject key. */
+extern void CheckSubjectType(Oid type);
+
+/* The base type of a subject argument; raises likewise. */
 extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
 
 /* Are rows with kinds open to the session's roles at all? */
@@ -105,8 +139,8 @@ extern void ShareRowDecisions(PlannedStmt *statement);
 
 /* ---- labels.c ---- */
 
-/* What the labels of an argument demand, unknown ones counting as the strictest. */
-extern unsigned LabelDemandsOfArray(Datum labels);
+/* The labels of a text[] argument, unknown ones counting as the strictest. */
+extern phi_labels LabelsOfArray(Datum labels);
 
 /* ---- one relcache callback for all (the number of callbacks is limited) ---- */
 
