@@ -195,6 +195,7 @@ SELECT count(*) FROM phi.table_description; -- 0
 DELETE FROM phi.consent WHERE id >= (SELECT min(id) FROM ra_consents); -- ok
 SELECT phi.unenroll('ra_clinician'), phi.unenroll('ra_researcher'); -- ok
 DROP TABLE ra_consents; -- ok
+DELETE FROM phi.role_rule; -- ok
 DROP FUNCTION ra_consent; -- ok
 SELECT phi.revoke_duty(r::regrole, 'application') FROM unnest('{ra_clinician,ra_researcher}'::text[]) r; -- ok
 DROP ROLE ra_clinician, ra_researcher; -- ok

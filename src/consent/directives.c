@@ -122,6 +122,37 @@ ReadConsents(Oid table, const uint64 *token, const phi_consent_request *request,
 	return going;
 }
 
+/* What CombineConsents() has so far. */
+typedef struct CombinedConsents
+{
+	phi_verdict verdict;
+	int64 directive;
+} CombinedConsents;
+
+/* Combine one consent. */
+static bool
+CombineConsent(const ReadConsent *consent, void *context)
+{
+	CombinedConsents *combined = context;
+	phi_verdict verdict = consent->answer.verdict;
+
+	if (verdict > combined->verdict || (verdict == combined->verdict && verdict != PHI_VERDICT_NA &&
+										consent->id < combined->directive))
+		combined->directive = consent->id;
+	combined->verdict = phi_verdict_combine(combined->verdict, verdict);
+	return true;
+}
+
+phi_verdict
+CombineConsents(Oid table, uint64 token, const phi_consent_request *request, int64 *directive)
+{
+	CombinedConsents combined = {PHI_VERDICT_NA, 0};
+
+	(void) ReadConsents(table, &token, request, CombineConsent, &combined);
+	*directive = combined.directive;
+	return combined.verdict;
+}
+
 char *
 ReadSubjectText(Oid table, uint64 token)
 {

@@ -473,41 +473,14 @@ SubjectVerdict(uint64 subject_token, RowFacts *facts)
 	}
 }
 
-/* What ReadVerdict() combines. */
-typedef struct ReadState
-{
-	RowFacts *facts;
-	phi_verdict verdict;
-	int64 directive;
-} ReadState;
-
-/* Combine one consent, evaluated for the row. */
-static bool
-CombineConsent(const ReadConsent *consent, void *context)
-{
-	ReadState *state = context;
-	phi_verdict verdict = consent->answer.verdict;
-
-	state->facts->depends |= consent->answer.depends;
-	if (verdict > state->verdict ||
-		(verdict == state->verdict && verdict != PHI_VERDICT_NA && consent->id < state->directive))
-		state->directive = consent->id;
-	state->verdict = phi_verdict_combine(state->verdict, verdict);
-	return true;
-}
-
 phi_verdict
 ReadVerdict(uint64 subject_token, RowFacts *facts, int64 *directive)
 {
-	ReadState state = {facts, PHI_VERDICT_NA, 0};
 	phi_consent_request request;
 
 	(void) VerdictGeneration();
 	FactsGather(facts, PHI_DEPENDS_CODES | PHI_DEPENDS_TIME | PHI_DEPENDS_DATA);
-	facts->depends = 0;
 	request = Cache.request;
 	request.row = &facts->row;
-	(void) ReadConsents(ConsentTable, &subject_token, &request, CombineConsent, &state);
-	*directive = state.directive;
-	return state.verdict;
+	return CombineConsents(ConsentTable, subject_token, &request, directive);
 }

@@ -51,6 +51,13 @@ typedef struct ReadConsent
 extern bool ReadConsents(Oid table, const uint64 *token, const phi_consent_request *request,
 						 bool (*take)(const ReadConsent *consent, void *context), void *context);
 
+/*
+ * What the consents of one subject say to a request together; *directive is the
+ * lowest id among those that decided, 0 when none did.
+ */
+extern phi_verdict CombineConsents(Oid table, uint64 token, const phi_consent_request *request,
+								   int64 *directive);
+
 /* The canonical text of a subject's key, as its active consents hold it; NULL where one does not. */
 extern char *ReadSubjectText(Oid table, uint64 token);
 
@@ -65,10 +72,7 @@ extern void ImportInit(void); /* from ConsentInit: its setting */
 /* Changes whenever a verdict given before may be another one now. */
 extern uint64 VerdictGeneration(void);
 
-/*
- * The verdict of a subject read from the table, past the cache; *directive is
- * the lowest id among the consents that decided, 0 when none did.
- */
+/* The verdict of a subject read from the table, past the cache; directive as above. */
 extern phi_verdict ReadVerdict(uint64 subject_token, RowFacts *facts, int64 *directive);
 
 /* The same, and with every change of the consents of a single subject too. */
