@@ -41,6 +41,7 @@ SELECT phi.describe('result', 'Observation', code => 'code', data_time => 'taken
 	reference => 'id', subjects => '{mother}', unlabelled => 'R');
 SELECT phi.describe('patient', 'Patient');
 SELECT phi.classify('patient', 'name', 'name'), phi.classify('patient', 'ward', 'none'), phi.classify('result', 'value', 'lab');
+SELECT phi.classify('result', c, 'none') FROM unnest('{code,taken,author,encounter,mother}'::name[]) c;
 SELECT phi.protect('patient', subject => 'id'), phi.protect('result', subject => 'patient', labels => 'labels');
 SQL
 ask($node, 'hospital', 'GRANT SELECT ON patient, result, patient_redacted, result_redacted TO clinician, researcher, scholar, nobody;
@@ -166,7 +167,7 @@ my %way = (
 		FOR r IN c LOOP n := n + 1; s := s || r.id || ','; END LOOP; PERFORM set_config('app.seen', n || '|' || coalesce(md5(rtrim(s, ',')), ''), true); END \$\$;
 		SELECT current_setting('app.seen'); COMMIT;" },
 	view => sub { $_[1] =~ s/FROM (patient|result) /FROM $1_redacted /r . ';' },
-	copy => sub { "COPY ($_[1]) TO STDOUT (DELIMITER '|');" },
+	copy => sub { "COPY ($_[1]) TO STDOUT (FORMAT csv);" },
 	subquery => sub { 'SELECT (SELECT count(*) FROM patient) IS NOT NULL; ' . $_[1] =~ s/WHERE/WHERE id IN (SELECT id FROM $_[0]) AND/r . ';' },
 );
 
@@ -204,18 +205,16 @@ sub compare
 
 foreach my $role ('clinician', 'researcher', 'nobody')
 {
-	compare($role, '', $role eq 'nobody' ? 2 : 10, 'at first');
+	compare($role, '', $role eq 'nobody' ? 1 : 6, 'at first');
 }
-compare('scholar', "SELECT phi.set_purpose('HRESCH');", 5, 'for research');
-compare('scholar', "SELECT phi.set_purpose('TREAT');", 5, 'for treatment');
+compare('scholar', "SELECT phi.set_purpose('HRESCH');", 3, 'for research');
+compare('scholar', "SELECT phi.set_purpose('TREAT');", 3, 'for treatment');
 
 # ---- the values that the view reveals are those of the rows that it shows ----
 
-foreach my $role ('clinician', 'researcher')
-{
-	is(ask($node, $role, q(SELECT count(*) FROM result_redacted WHERE value IS DISTINCT FROM 'value ' || id)),
-		$role eq 'clinician' ? 0 : ask($node, $role, 'SELECT count(*) FROM result'), "$role: a row that is shown is revealed in its form");
-}
+is(ask($node, 'clinician', q(SELECT count(*) > 1000, count(*) FILTER (WHERE value IS DISTINCT FROM 'value ' || id) FROM result_redacted)),
+	't|0', 'every row that is shown is revealed');
+is(ask($node, 'researcher', 'SELECT count(DISTINCT value IS NULL) FROM result_redacted'), 1, 'or none, as the form says');
 
 # ---- one session under changes: what it remembers follows ----
 
