@@ -26,9 +26,6 @@ CREATE TABLE phi.consent
 	CHECK ((program IS NULL) OPERATOR(pg_catalog.=) (problem IS NOT NULL)),
 	CHECK ((program IS NULL) OPERATOR(pg_catalog.=) (decision IS NULL))
 );
--- Programs are read in passes over the table: their sources stand elsewhere.
-ALTER TABLE phi.consent ALTER COLUMN program SET STORAGE MAIN;
-ALTER TABLE phi.consent SET (toast_tuple_target = 128);
 CREATE INDEX consent_subject_token_idx ON phi.consent (subject_token)
 	WHERE status OPERATOR(pg_catalog.=) 'active';
 CREATE INDEX consent_lineage_idx ON phi.consent (subject_token, lineage)

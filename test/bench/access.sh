@@ -139,8 +139,7 @@ value access_researcher access "SET client_min_messages = warning; SELECT count(
 remark "access: memory of a session after a scan:" "$(value access_reader access "SET client_min_messages = warning;
 	SELECT count(*) FROM patient; SELECT string_agg(name || ' ' || pg_size_pretty(total_bytes), ', ') FROM pg_backend_memory_contexts
 	WHERE name IN ('phi_guard verdicts', 'phi_guard decisions', 'phi_guard registry')" | tail -1)"
-remark "access: consents in the table and out of line: $(value postgres access "SELECT pg_size_pretty(pg_relation_size('phi.consent')) || ', '
-	|| pg_size_pretty(pg_total_relation_size((SELECT reltoastrelid FROM pg_class WHERE oid = 'phi.consent'::regclass)))")"
+remark "access: consents: $(value postgres access "SELECT pg_size_pretty(pg_relation_size('phi.consent'))")"
 
 # Point reads of a session: of a clinician's own patients, 500 of them all over the table, for some
 # seconds; and 20,000 of any patients, from the session's first on.
