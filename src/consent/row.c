@@ -99,7 +99,8 @@ MappedDecision(RowState *state, int64 key, Datum subject, Oid type, RowFacts *fa
 static bool
 SubjectPermits(RowState *state, Datum subject, Oid type, RowFacts *facts)
 {
-	int64 key = phi_label_demands(&facts->row.labels) == 0 ? MapKey(subject, type) : -1;
+	bool plain = facts->row.labels.sensitivities == 0 || phi_label_demands(&facts->row.labels) == 0;
+	int64 key = plain ? MapKey(subject, type) : -1;
 	uint32 kept = key < 0 ? KEPT_UNKNOWN : KeptDecision(key);
 
 	if (kept == KEPT_PERMIT || kept == KEPT_DENY)
