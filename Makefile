@@ -10,9 +10,10 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring rotate tokens
-SESSION = context identity portal session
+SESSION = context identity membership portal session
 AUDIT = change disclosure durable event guard log queue seal spool verify worker
-CONSENT = access directives explain labels planner row rules share store verdict
+CONSENT = access directives explain glass labels planner relation_read relations row rules share \
+	simulate situation step_up store subject_call verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
@@ -30,8 +31,9 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 	float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
-SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/session/membership.sql \
+	src/audit/audit.sql src/consent/consent.sql src/consent/relations.sql \
+	src/consent/step_up.sql src/consent/glass.sql src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/duty.sql
 

@@ -12,6 +12,7 @@
 
 #include "access/parallel.h"
 #include "catalog/pg_type.h"
+#include "consent/relations.h"
 #include "consent/share.h"
 #include "keyring/keyring.h"
 #include "session/session.h"
@@ -20,38 +21,57 @@
 
 PG_FUNCTION_INFO_V1(phi_can_access);
 
-/* phi.open_purposes */
-static bool OpenPurposes = false;
+/* phi.open_purposes; explanations look at it as well. */
+bool OpenPurposes = false;
 
 /* The hook that was there before ours. */
 static ExecutorRun_hook_type PreviousRun = NULL;
 
 /*
- * Gather the input and decide.  The consent of a subject matters only to an
- * identified session with a purpose and a rule; it is not looked up otherwise.
- * The input is gathered again if the session changed meanwhile.
+ * What the session has to do with the subject: looked up only where it counts,
+ * as the consent is.
+ */
+static void
+GatherRelations(phi_decision_input *input, uint64 subject_token)
+{
+	input->consent = PHI_VERDICT_NA;
+	if (!input->identity || !input->purpose_stated || !input->role_rule)
+		return;
+	input->label_demands |= PurposeDemands(input->purpose);
+	input->care_required = SessionNeedsCare();
+	if (input->care_required)
+		input->care_related = CareRelated(subject_token);
+	if (phi_purpose_is_a(input->purpose, phi_purpose_patient_request()))
+		input->is_subject_or_proxy = IsSubjectOrProxy(subject_token);
+	if (phi_purpose_is_a(input->purpose, phi_purpose_break_glass()))
+		input->glass_broken = GlassBroken(subject_token);
+	input->consent = SubjectVerdict(subject_token);
+}
+
+/*
+ * Gather the input and decide.  The input is gathered again if the session
+ * changed meanwhile.
  */
 phi_decision
-DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds, int64 *directive)
+DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds)
 {
-	phi_decision_input input = {0};
 	uint64 generation;
+	phi_decision_input input;
 
 	do
 	{
 		const SessionContext *session = SessionCurrent();
 
 		generation = SessionGeneration();
+		memset(&input, 0, sizeof(input));
 		input.identity = session->identified;
 		input.purpose_stated = session->purpose_stated;
 		input.purpose = session->purpose;
+		input.step_up_fresh = session->step_up_fresh;
 		input.role_rule = RuleExists(kinds);
 		input.label_demands = demands;
 		input.other_purposes_open = OpenPurposes;
-		input.consent = PHI_VERDICT_NA;
-		if (input.identity && input.purpose_stated && input.role_rule)
-			input.consent =
-				directive ? ReadVerdict(subject_token, directive) : SubjectVerdict(subject_token);
+		GatherRelations(&input, subject_token);
 	} while (generation != SessionGeneration());
 	return phi_decide(&input);
 }
@@ -60,9 +80,9 @@ phi_decision
 DecideAccess(uint64 subject_token, uint16 label_set, uint64 kinds)
 {
 	phi_labels labels = LabelSetLabels(label_set);
-	unsigned demands = label_set == 0 ? 0 : phi_label_demands(&labels);
+	unsigned demands = label_set == 0 ? 0 : LabelDemands(&labels);
 
-	return DecideWithDemands(subject_token, demands, kinds, NULL);
+	return DecideWithDemands(subject_token, demands, kinds);
 }
 
 Oid
@@ -107,8 +127,7 @@ phi_can_access(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		demands = LabelDemandsOfArray(PG_GETARG_DATUM(1));
 	PG_RETURN_BOOL(
-		DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, UINT64_MAX, NULL)
-			.permit);
+		DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, UINT64_MAX).permit);
 }
 
 /*
@@ -137,13 +156,20 @@ AssignOpenPurposes(bool newval, void *extra)
 	VerdictsInvalidate(InvalidOid);
 }
 
-/* Relcache callback of the whole folder: PostgreSQL has room for few. */
+/*
+ * Relcache callback of the whole folder: PostgreSQL has room for few.  What
+ * decides beside the consents voids the verdicts too, and with them the map of
+ * decisions.
+ */
 static void
 PolicyInvalidated(Datum arg, Oid relid)
 {
+	bool rules = RulesInvalidate(relid);
+	bool relations = RelationsInvalidate(relid);
+	bool step_up = StepUpInvalidate(relid);
+
 	LabelsInvalidate(relid);
-	RulesInvalidate(relid);
-	VerdictsInvalidate(relid);
+	VerdictsInvalidate(rules || relations || step_up ? InvalidOid : relid);
 }
 
 void
@@ -154,6 +180,7 @@ ConsentInit(void)
 		"Permit purposes other than treatment, payment and operations where no "
 		"consent applies.",
 		NULL, &OpenPurposes, false, PGC_SUSET, 0, NULL, AssignOpenPurposes, NULL);
+	GlassInit();
 	VerdictInit();
 	ShareInit();
 	CacheRegisterRelcacheCallback(PolicyInvalidated, (Datum) 0);

@@ -116,12 +116,18 @@ ArrayLabels(ArrayType *array)
 	return labels;
 }
 
+phi_labels
+LabelsOfArray(Datum labels)
+{
+	return ArrayLabels(DatumGetArrayTypeP(labels));
+}
+
 unsigned
 LabelDemandsOfArray(Datum labels)
 {
 	phi_labels found = ArrayLabels(DatumGetArrayTypeP(labels));
 
-	return phi_label_demands(&found);
+	return LabelDemands(&found);
 }
 
 /* Read one set from the table; the strictest when it is not there. */

@@ -170,7 +170,7 @@ MappedDecision(int64 key, Datum subject, Oid type, uint64 kinds)
 
 	PrepareMap();
 	generation = Map.verdict_generation;
-	decision = DecideWithDemands(token, 0, kinds, NULL);
+	decision = DecideWithDemands(token, 0, kinds);
 	PrepareMap();
 	if (generation == Map.verdict_generation && ReasonIsSubject(decision.reason))
 		KeepDecision(key, decision.permit);
@@ -258,7 +258,7 @@ phi_row_access(PG_FUNCTION_ARGS)
 		key = MapKey(PG_GETARG_DATUM(1), state->subject_type);
 	if (key < 0)
 		PG_RETURN_BOOL(DecideWithDemands(SubjectToken(PG_GETARG_DATUM(1), state->subject_type),
-										 demands, state->kinds, NULL)
+										 demands, state->kinds)
 						   .permit);
 	kept = KeptDecision(key);
 	if (likely(kept != KEPT_UNKNOWN))

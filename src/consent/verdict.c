@@ -133,12 +133,21 @@ VerdictsInvalidate(Oid relid)
 		Stale = true;
 }
 
+/* Between the epochs of PostgreSQL's timestamps and of programs, in microseconds. */
+#define EPOCH_DISTANCE ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
 /* Start of the statement, in microseconds since 1970. */
 static inline int64
 StatementTime(void)
 {
-	return GetCurrentStatementStartTimestamp() +
-		   (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	return GetCurrentStatementStartTimestamp() + EPOCH_DISTANCE;
+}
+
+void
+VerdictsHoldUntil(TimestampTz until)
+{
+	if (!TIMESTAMP_NOT_FINITE(until) && until + EPOCH_DISTANCE < Cache.until)
+		Cache.until = until + EPOCH_DISTANCE;
 }
 
 /*
@@ -370,13 +379,4 @@ SubjectVerdict(uint64 subject_token)
 		else
 			LoadVerdict(subject_token);
 	}
-}
-
-phi_verdict
-ReadVerdict(uint64 subject_token, int64 *directive)
-{
-	int64 until = PHI_TIME_MAX;
-
-	(void) VerdictGeneration();
-	return ReadConsents(ConsentTable, subject_token, &Cache.request, &until, directive);
 }

@@ -7,6 +7,9 @@
 #define PHI_VERDICT_H
 
 #include "consent/consent.h"
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "session/session.h"
 
 /* Columns of phi.consent, by position. */
 enum ConsentColumn
@@ -50,8 +53,8 @@ extern bool ReadAllConsents(Oid table, const phi_consent_request *request, int64
 /* Changes whenever a verdict given before may be another one now. */
 extern uint64 VerdictGeneration(void);
 
-/* The verdict of a subject read from the table, past the cache; directive as above. */
-extern phi_verdict ReadVerdict(uint64 subject_token, int64 *directive);
+/* Lower the instant (of this database's clock) until which the verdicts hold: something beside them ends. */
+extern void VerdictsHoldUntil(TimestampTz until);
 
 /* The limit of the decision caches of this process, in bytes. */
 extern Size DecisionCacheLimit(void);
@@ -76,9 +79,11 @@ extern void *SharedMap(void);
 
 /* ---- access.c ---- */
 
-/* Decide with labels that are no set of the table, past all caches where directive is given. */
-extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds,
-									  int64 *directive);
+/* Decide with labels that are no set of the table. */
+extern phi_decision DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds);
+
+/* phi.open_purposes: what no directive speaks about, for other purposes. */
+extern bool OpenPurposes;
 
 /* The base type of a subject argument; raises for what is no subject key. */
 extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
@@ -90,6 +95,51 @@ RuleExists(uint64 kinds)
 	return (SessionRuleKinds() & kinds) != 0;
 }
 
+/* ---- subject_call.c ---- */
+
+/* The key of a subject argument as text, and its token; raises for null and for what is no key. */
+extern char *SubjectKeyOfArgument(FunctionCallInfo fcinfo, int argument, uint64 *token);
+
+/* ---- rules.c: rules of any roles, for any purpose ---- */
+
+typedef struct RoleRules
+{
+	phi_form forms[PHI_KIND_COUNT];
+	uint64 kinds;		/* bit per kind with a form other than none */
+	bool care_required; /* by one of the roles */
+	char care_role[SESSION_NAME_SIZE]; /* that one */
+} RoleRules;
+
+/* Read the rules that roles have for a purpose, past the cache. */
+extern void ReadRoleRules(const char (*roles)[SESSION_NAME_SIZE], int count, phi_purpose purpose,
+						  RoleRules *rules);
+
+/* Does one of the session's roles need a care relationship, for its purpose? */
+extern bool SessionNeedsCare(void);
+
+/* ---- step_up.c ---- */
+
+typedef enum StepUpAction
+{
+	STEP_UP_BREAK_GLASS,
+	STEP_UP_CONSENT,
+	STEP_UP_EXPORT,
+	STEP_UP_ACTIONS
+} StepUpAction;
+
+/* What labels demand: by law, and by phi.step_up_rule. */
+extern unsigned LabelDemands(const phi_labels *labels);
+
+/* What a purpose demands of every row. */
+extern unsigned PurposeDemands(phi_purpose purpose);
+
+/* Does a rule have the action need a fresh step-up, which the session has not? */
+extern bool StepUpMissing(StepUpAction action);
+
+/* ---- glass.c ---- */
+
+extern void GlassInit(void); /* from ConsentInit: its settings */
+
 /* ---- row.c ---- */
 
 /* Have the decisions at hand for the workers that a parallel plan is about to start. */
@@ -97,14 +147,18 @@ extern void ShareRowDecisions(PlannedStmt *statement);
 
 /* ---- labels.c ---- */
 
+/* The labels of an argument, the strictest where one is unknown. */
+extern phi_labels LabelsOfArray(Datum labels);
+
 /* What the labels of an argument demand, unknown ones counting as the strictest. */
 extern unsigned LabelDemandsOfArray(Datum labels);
 
 /* ---- one relcache callback for all (the number of callbacks is limited) ---- */
 
 extern void LabelsInvalidate(Oid relid);
-extern void RulesInvalidate(Oid relid);
+extern bool RulesInvalidate(Oid relid); /* true when the forms or the need for care may be others */
 extern void VerdictsInvalidate(Oid relid);
+extern bool StepUpInvalidate(Oid relid); /* true when it was about its table */
 
 extern void VerdictInit(void); /* from ConsentInit: its setting */
 
