@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_can_access);
+PG_FUNCTION_INFO_V1(phi_may_create);
 
 /* phi.open_purposes; explanations look at it as well. */
 bool OpenPurposes = false;
@@ -48,31 +49,35 @@ GatherRelations(phi_decision_input *input, uint64 subject_token)
 	input->consent = SubjectVerdict(subject_token);
 }
 
-/*
- * Gather the input and decide.  The input is gathered again if the session
- * changed meanwhile.
- */
-phi_decision
-DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds)
+/* Gather the input, again if the session changed meanwhile. */
+static void
+GatherInput(phi_decision_input *input, uint64 subject_token, unsigned demands, uint64 kinds)
 {
 	uint64 generation;
-	phi_decision_input input;
 
 	do
 	{
 		const SessionContext *session = SessionCurrent();
 
 		generation = SessionGeneration();
-		memset(&input, 0, sizeof(input));
-		input.identity = session->identified;
-		input.purpose_stated = session->purpose_stated;
-		input.purpose = session->purpose;
-		input.step_up_fresh = session->step_up_fresh;
-		input.role_rule = RuleExists(kinds);
-		input.label_demands = demands;
-		input.other_purposes_open = OpenPurposes;
-		GatherRelations(&input, subject_token);
+		memset(input, 0, sizeof(*input));
+		input->identity = session->identified;
+		input->purpose_stated = session->purpose_stated;
+		input->purpose = session->purpose;
+		input->step_up_fresh = session->step_up_fresh;
+		input->role_rule = RuleExists(kinds);
+		input->label_demands = demands;
+		input->other_purposes_open = OpenPurposes;
+		GatherRelations(input, subject_token);
 	} while (generation != SessionGeneration());
+}
+
+phi_decision
+DecideWithDemands(uint64 subject_token, unsigned demands, uint64 kinds)
+{
+	phi_decision_input input;
+
+	GatherInput(&input, subject_token, demands, kinds);
 	return phi_decide(&input);
 }
 
@@ -128,6 +133,34 @@ phi_can_access(PG_FUNCTION_ARGS)
 		demands = LabelDemandsOfArray(PG_GETARG_DATUM(1));
 	PG_RETURN_BOOL(
 		DecideWithDemands(SubjectToken(PG_GETARG_DATUM(0), type), demands, UINT64_MAX).permit);
+}
+
+/*
+ * phi.may_create(relation, subject, labels): may the session insert this row
+ * though it has no care relationship with the subject?  It may where the row
+ * is the subject's first, which is so where the subject column alone is the
+ * primary key, and where nothing but the relationship is missing.
+ */
+Datum
+phi_may_create(PG_FUNCTION_ARGS)
+{
+	const ProtectedRelation *relation;
+	phi_decision_input input;
+	unsigned demands = 0;
+	Oid type;
+
+	RequirePreload();
+	type = SubjectArgumentType(fcinfo, 1);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	relation = RegistryRelation(PG_GETARG_OID(0));
+	if (!relation || relation->key_count != 1 || relation->keys[0] != relation->subject)
+		PG_RETURN_BOOL(false);
+	if (!PG_ARGISNULL(2))
+		demands = LabelDemandsOfArray(PG_GETARG_DATUM(2));
+	GatherInput(&input, SubjectToken(PG_GETARG_DATUM(1), type), demands, relation->kinds);
+	input.care_related = true;
+	PG_RETURN_BOOL(phi_decide(&input).permit);
 }
 
 /*

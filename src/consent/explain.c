@@ -21,7 +21,11 @@ PG_FUNCTION_INFO_V1(phi_explain_access);
 static void
 AppendRoles(StringInfo text, const Situation *situation)
 {
-	appendStringInfoString(text, situation->role_count == 1 ? "workforce role" : "workforce roles");
+	if (situation->role_count == 0)
+		appendStringInfoString(text, "somebody without a workforce role");
+	else
+		appendStringInfoString(text,
+							   situation->role_count == 1 ? "workforce role" : "workforce roles");
 	for (int i = 0; i < situation->role_count; i++)
 		appendStringInfo(text, "%s \"%s\"", i > 0 ? "," : "", situation->roles[i]);
 }

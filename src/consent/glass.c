@@ -65,27 +65,33 @@ phi_glass_obstacle(PG_FUNCTION_ARGS)
 }
 
 /*
- * phi.glass_record(subject_token, glass, denied): the event of glass that was
- * broken, or, with a code in denied, was not.  Internal: no role holds EXECUTE.
+ * phi.glass_record(action, subject_token, glass, denied): the event of glass
+ * that was broken, or, with a code in denied, of what was not allowed.
+ * Internal: no role holds EXECUTE.
  */
 Datum
 phi_glass_record(PG_FUNCTION_ARGS)
 {
-	uint64 token = (uint64) PG_GETARG_INT64(0);
+	uint64 token = PG_ARGISNULL(1) ? 0 : (uint64) PG_GETARG_INT64(1);
 	AuditEvent event = {0};
 
 	RequirePreload();
-	event.action = "break_glass";
-	event.outcome = PG_ARGISNULL(2) ? "success" : "denied";
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the action must not be null")));
+	event.action = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	event.outcome = PG_ARGISNULL(3) ? "success" : "denied";
 	event.relation = PhiRelation("glass");
-	event.reason = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	event.reason = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	event.row_count = 1;
 	event.subjects = &token;
-	event.break_glass_id = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
-	if (PG_ARGISNULL(2))
+	event.break_glass_id = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2);
+	if (PG_ARGISNULL(3))
 	{
-		AuditAppend(&event);
+		AuditRecordDurably(&event);
 		ForceSyncCommit();
 	}
+	else
+		(void) AuditNoteDurably(&event);
 	PG_RETURN_VOID();
 }

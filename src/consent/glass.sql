@@ -45,11 +45,11 @@ REVOKE ALL ON FUNCTION phi.glass_obstacle() FROM PUBLIC;
 COMMENT ON FUNCTION phi.glass_obstacle() IS
 	'Internal: what keeps the session''s identity from breaking the glass: null or a code';
 
-CREATE FUNCTION phi.glass_record(subject_token bigint, glass bigint, denied text) RETURNS void
+CREATE FUNCTION phi.glass_record(action text, subject_token bigint, glass bigint, denied text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_glass_record';
-REVOKE ALL ON FUNCTION phi.glass_record(bigint, bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION phi.glass_record(bigint, bigint, text) IS
-	'Internal: records that the glass was broken, or why not, whatever becomes of the transaction';
+REVOKE ALL ON FUNCTION phi.glass_record(text, bigint, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.glass_record(text, bigint, bigint, text) IS
+	'Internal: records that the glass was broken, or why an act was denied, whatever becomes of the transaction';
 
 CREATE FUNCTION phi.break_glass_subject(subject_token bigint, subject text, reason text) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -77,7 +77,7 @@ BEGIN
 			RETURNING g.id INTO broken;
 		obstacle := CASE WHEN broken IS NULL THEN 'review_pending' END;
 	END IF;
-	PERFORM phi.glass_record(break_glass_subject.subject_token, broken, obstacle);
+	PERFORM phi.glass_record('break_glass', break_glass_subject.subject_token, broken, obstacle);
 	IF obstacle IS NOT NULL THEN
 		RAISE EXCEPTION 'permission denied to break the glass' USING ERRCODE = 'insufficient_privilege',
 			HINT = CASE obstacle
@@ -117,7 +117,7 @@ BEGIN
 	END IF;
 	-- A login role that many share by tokens is nobody in particular: there the actor counts.
 	IF who.actor = broken.actor OR (broken.db_role = SESSION_USER AND who.source <> 'token') THEN
-		PERFORM phi.glass_record(broken.subject_token, broken.id, 'own_review');
+		PERFORM phi.glass_record('review_break_glass', broken.subject_token, broken.id, 'own_review');
 		RAISE EXCEPTION 'permission denied to review one''s own breaking of the glass'
 			USING ERRCODE = 'insufficient_privilege', HINT = 'Somebody else has to.';
 	END IF;

@@ -354,3 +354,9 @@ END $$;
 REVOKE ALL ON FUNCTION phi.require_care(text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION phi.require_care(text, text, boolean) IS
 	'Has a workforce role need a care relationship for a purpose and what is below it; false exempts, null takes the rule away';
+
+CREATE FUNCTION phi.may_create(relation regclass, subject "any", labels text[] DEFAULT NULL) RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_may_create';
+REVOKE ALL ON FUNCTION phi.may_create(regclass, "any", text[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.may_create(regclass, "any", text[]) IS
+	'The exception that protected tables make for new rows: may this session create the subject before it has a care relationship?';

@@ -221,5 +221,6 @@ phi_step_up_missing(PG_FUNCTION_ARGS)
 	for (int action = 0; action < STEP_UP_ACTIONS; action++)
 		if (strcmp(name, action_names[action]) == 0)
 			PG_RETURN_BOOL(StepUpMissing((StepUpAction) action));
-	elog(ERROR, "unknown action");
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown action"),
+					errhint("Actions are break_glass, consent and export.")));
 }

@@ -182,15 +182,15 @@ IsColumn(Node *node, AttrNumber attnum)
 	return IsA(node, Var) && ((Var *) node)->varattno == attnum;
 }
 
-/* Is it phi.row_access(relation, subject, labels), as guard_rows() writes it? */
+/* Is it function(relation, subject, labels), as guard_rows() writes it? */
 static bool
-IsAccessCall(Node *node, const ProtectedRelation *relation, Oid row_access)
+IsAccessCall(Node *node, const ProtectedRelation *relation, Oid function)
 {
 	List *arguments;
 	Node *table;
 	Node *labels;
 
-	if (node == NULL || !IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != row_access)
+	if (node == NULL || !IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != function)
 		return false;
 	arguments = ((FuncExpr *) node)->args;
 	table = linitial(arguments);
@@ -204,6 +204,18 @@ IsAccessCall(Node *node, const ProtectedRelation *relation, Oid row_access)
 	return labels == NULL || IsA(labels, Const);
 }
 
+/* Is it phi.row_access(...) OR phi.may_create(...)? */
+static bool
+IsAccessCheck(Node *node, const ProtectedRelation *relation, Oid row_access)
+{
+	List *sides = node != NULL && IsA(node, BoolExpr) && ((BoolExpr *) node)->boolop == OR_EXPR
+					  ? ((BoolExpr *) node)->args
+					  : NIL;
+
+	return list_length(sides) == 2 && IsAccessCall(linitial(sides), relation, row_access) &&
+		   IsAccessCall(lsecond(sides), relation, PhiFunction("may_create", 3));
+}
+
 /* Is it phi_access, for everybody and every command? */
 static bool
 IsAccessPolicy(const Policy *policy, const ProtectedRelation *relation, Oid row_access)
@@ -211,7 +223,7 @@ IsAccessPolicy(const Policy *policy, const ProtectedRelation *relation, Oid row_
 	return strcmp(policy->name, "phi_access") == 0 && policy->command == '*' &&
 		   !policy->permissive && policy->for_all &&
 		   IsAccessCall(policy->qual, relation, row_access) &&
-		   IsAccessCall(policy->check, relation, row_access);
+		   IsAccessCheck(policy->check, relation, row_access);
 }
 
 /* What the policies of a table give. */

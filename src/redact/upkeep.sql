@@ -149,7 +149,7 @@ BEGIN
 	LOOP
 		IF NOT member.has_policy THEN
 			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
-						   member.name, predicate, predicate);
+						   member.name, predicate, predicate || ' OR ' || replace(predicate, 'phi.row_access(', 'phi.may_create('));
 		END IF;
 		IF NOT member.filtered AND NOT EXISTS (
 			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN
