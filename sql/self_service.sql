@@ -85,8 +85,8 @@ SELECT phi.deny_consent(3, 'TREAT'); -- fails: not without the duty
 SELECT phi.deny_my_consent('TREAT') AS denied \gset
 SELECT phi.deny_my_consent('treat'); -- fails
 SELECT phi.grant_my_consent('HRESCH', valid_until => '2999-01-01') > 0 AS granted; -- ok
-SELECT status, decision, purposes FROM phi.my_consents(); -- 2
-SELECT status, decision, purposes FROM phi.my_consents('2'); -- 2
+SELECT status, decision, created_by FROM phi.my_consents(); -- 2
+SELECT status, decision, created_by FROM phi.my_consents('2'); -- 2
 SELECT * FROM phi.my_consents('1'); -- fails
 SELECT * FROM phi.my_consents('02'); -- fails
 SELECT phi.grant_my_consent(subject => '1'); -- fails
@@ -99,7 +99,6 @@ SELECT phi.set_purpose('TREAT'); -- ok
 SELECT * FROM ss_seen; -- 3 4
 SET SESSION AUTHORIZATION ss_bea;
 SELECT phi.set_purpose('PATRQT'); -- ok
-\set QUIET on
 SELECT phi.revoke_my_consent(0); -- fails
 DO $$ BEGIN PERFORM phi.revoke_my_consent(id) FROM generate_series(1, 500) id; EXCEPTION WHEN undefined_object THEN RAISE EXCEPTION 'not mine'; END $$; -- fails
 SELECT phi.revoke_my_consent(:denied, '1'); -- fails

@@ -261,7 +261,7 @@ GlassBroken(uint64 subject_token)
 	return RelationHolds(RELATION_GLASS, subject_token);
 }
 
-/* What CareSubjects() hands on, and what it has handed on already. */
+/* What WalkSubjects() hands on, and what it has handed on already. */
 typedef struct SubjectWalk
 {
 	RelationTaker take;
@@ -281,20 +281,44 @@ HandOn(void *context, uint64 subject_token)
 }
 
 /*
- * Past the cache: whoever enumerates keeps the result.  The span of the
- * verdicts is lowered to that of the result.
+ * The subjects of some kinds, a set of bits.  Past the cache: whoever
+ * enumerates keeps the result.  The span of the verdicts is lowered to that of
+ * the result.
  */
-bool
-CareSubjects(RelationTaker take, void *context)
+static bool
+WalkSubjects(unsigned kinds, RelationTaker take, void *context)
 {
 	SubjectWalk walk = {take, context, relation_create(CurrentMemoryContext, FIRST_SIZE, NULL)};
 	TimestampTz until = DT_NOEND;
+	bool going = true;
 	Asker asker;
-	bool complete;
 
 	SessionAsker(&asker);
-	complete = RelationReadAll(RELATION_CARE, &asker, &until, HandOn, &walk);
+	for (int kind = 0; going && kind < RELATION_KINDS; kind++)
+		if (kinds & (1U << kind))
+			going = RelationReadAll((RelationKind) kind, &asker, &until, HandOn, &walk);
 	relation_destroy(walk.seen);
 	VerdictsHoldUntil(until);
-	return complete;
+	return going;
+}
+
+bool
+CareSubjects(RelationTaker take, void *context)
+{
+	return WalkSubjects(1U << RELATION_CARE, take, context);
+}
+
+bool
+OpenSubjects(RelationTaker take, void *context)
+{
+	const SessionContext *session = SessionCurrent();
+	unsigned kinds = 0;
+
+	if (!session->identified || !session->purpose_stated)
+		return true;
+	if (phi_purpose_is_a(session->purpose, phi_purpose_patient_request()))
+		kinds |= 1U << RELATION_SELF | 1U << RELATION_PROXY;
+	if (phi_purpose_is_a(session->purpose, phi_purpose_break_glass()))
+		kinds |= 1U << RELATION_GLASS;
+	return kinds == 0 || WalkSubjects(kinds, take, context);
 }

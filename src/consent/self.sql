@@ -53,15 +53,14 @@ COMMENT ON FUNCTION phi.require_consent_step_up() IS
 	'Internal: raises when changes of consents need a fresh step-up and the session has none';
 
 CREATE FUNCTION phi.my_consents(subject text DEFAULT NULL) RETURNS TABLE (id bigint, status text, decision text,
-		purposes text[], actors text[], valid_from timestamptz, valid_until timestamptz, created_at timestamptz,
-		revoked_at timestamptz)
+		created_at timestamptz, created_by text, revoked_at timestamptz, revoked_by text)
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	own record := phi.own_subject(my_consents.subject, 'consent');
 BEGIN
 	PERFORM phi.audit_record('read_own_consents', 'phi.consent', NULL, own.subject_token);
-	RETURN QUERY SELECT c.id, c.status, c.decision, c.purposes, c.actors, c.valid_from, c.valid_until, c.created_at, c.revoked_at
+	RETURN QUERY SELECT c.id, c.status, c.decision, c.created_at, c.created_by, c.revoked_at, c.revoked_by
 		FROM phi.consent c WHERE c.subject_token = own.subject_token ORDER BY c.id;
 END $$;
 REVOKE ALL ON FUNCTION phi.my_consents(text) FROM PUBLIC;
