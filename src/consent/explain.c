@@ -54,7 +54,8 @@ ExplainMissingCare(StringInfo text, const Situation *situation, const Finding *f
 					 "actor nor a group or organization of it has one with the subject.",
 					 finding->rules.care_role, phi_purpose_code(situation->purpose));
 	if (finding->glass != 0)
-		appendStringInfo(text, " The labels keep broken glass " INT64_FORMAT " from opening the row.",
+		appendStringInfo(text,
+						 " The labels keep broken glass " INT64_FORMAT " from opening the row.",
 						 finding->glass);
 }
 
@@ -89,13 +90,15 @@ ExplainReason(StringInfo text, const Situation *situation, const Finding *findin
 			break;
 		case PHI_REASON_SUBJECT_REQUEST:
 			if (finding->proxy != 0)
-				appendStringInfo(text, "The actor is a proxy of the subject (proxy " INT64_FORMAT ").",
+				appendStringInfo(text,
+								 "The actor is a proxy of the subject (proxy " INT64_FORMAT ").",
 								 finding->proxy);
 			else
 				appendStringInfoString(text, "The actor is the subject.");
 			break;
 		case PHI_REASON_BREAK_GLASS:
-			appendStringInfo(text, "The actor broke the glass for the subject (glass " INT64_FORMAT ").",
+			appendStringInfo(text,
+							 "The actor broke the glass for the subject (glass " INT64_FORMAT ").",
 							 finding->glass);
 			break;
 		case PHI_REASON_CONSENT_DENIES:
@@ -107,7 +110,8 @@ ExplainReason(StringInfo text, const Situation *situation, const Finding *findin
 							 finding->directive, purpose);
 			break;
 		case PHI_REASON_DEFAULT_PERMIT:
-			appendStringInfo(text, "No consent applies; purpose %s is permitted by default.", purpose);
+			appendStringInfo(text, "No consent applies; purpose %s is permitted by default.",
+							 purpose);
 			break;
 		case PHI_REASON_DEFAULT_DENY:
 			appendStringInfo(text, "No consent applies; purpose %s is denied by default.", purpose);

@@ -28,9 +28,8 @@ GlassInit(void)
 	DefineCustomIntVariable("phi.break_glass_ttl", "Time for which broken glass stays open.", NULL,
 							&TimeToLive, 240, 1, 24 * 60, PGC_SUSET, GUC_UNIT_MIN, NULL, NULL,
 							NULL);
-	DefineCustomBoolVariable("phi.break_glass_step_up",
-							 "Breaking the glass takes a fresh step-up.", NULL, &StepUpNeeded, true,
-							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("phi.break_glass_step_up", "Breaking the glass takes a fresh step-up.",
+							 NULL, &StepUpNeeded, true, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 /* What keeps the session's identity from breaking the glass, or NULL. */

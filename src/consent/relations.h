@@ -18,8 +18,8 @@
 
 typedef enum RelationKind
 {
-	RELATION_CARE,	/* phi.care_relationship */
-	RELATION_SELF,	/* phi.person */
+	RELATION_CARE,  /* phi.care_relationship */
+	RELATION_SELF,  /* phi.person */
 	RELATION_PROXY, /* phi.proxy, of those that may read */
 	RELATION_GLASS, /* phi.glass, of those in force */
 	RELATION_KINDS

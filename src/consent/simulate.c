@@ -47,9 +47,8 @@ ReadName(FunctionCallInfo fcinfo, int argument, char name[SESSION_NAME_SIZE])
 	if (PG_ARGISNULL(argument))
 		return;
 	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(argument)) >= SESSION_NAME_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a name must not be longer than %d bytes", SESSION_NAME_SIZE - 1)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a name must not be longer than %d bytes", SESSION_NAME_SIZE - 1)));
 	text_to_cstring_buffer(PG_GETARG_TEXT_PP(argument), name, SESSION_NAME_SIZE);
 }
 
@@ -105,10 +104,11 @@ ReadAsker(FunctionCallInfo fcinfo, Situation *situation, const char *actor)
 	Memberships memberships;
 	int count = 0;
 
-	situation->asker.at = PG_ARGISNULL(ARG_AT) ? GetCurrentStatementStartTimestamp()
-											   : PG_GETARG_TIMESTAMPTZ(ARG_AT);
+	situation->asker.at =
+		PG_ARGISNULL(ARG_AT) ? GetCurrentStatementStartTimestamp() : PG_GETARG_TIMESTAMPTZ(ARG_AT);
 	if (TIMESTAMP_NOT_FINITE(situation->asker.at))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the time must be finite")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the time must be finite")));
 	ReadName(fcinfo, ARG_ORGANIZATION, organization);
 	MembershipsRead(actor, organization, situation->asker.at, &memberships);
 	references[count++] = ActorReference("actor", actor);

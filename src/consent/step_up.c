@@ -37,11 +37,11 @@ static const char *const action_names[STEP_UP_ACTIONS] = {
 /* The rules in force. */
 static struct
 {
-	bool everything;	  /* a rule that is not understood */
-	unsigned rank;		  /* labels of this rank and above; 0: none */
+	bool everything;      /* a rule that is not understood */
+	unsigned rank;        /* labels of this rank and above; 0: none */
 	uint64 sensitivities; /* labels among these */
-	uint64 purposes;	  /* bit per purpose row; a purpose stands for what is below it */
-	unsigned actions;	  /* bit per StepUpAction */
+	uint64 purposes;      /* bit per purpose row; a purpose stands for what is below it */
+	unsigned actions;     /* bit per StepUpAction */
 } Demands;
 
 /* Is Demands complete, and was it not invalidated since? */

@@ -6,7 +6,8 @@
  * one of the C functions here, which turn the subject into its token and its
  * key as text and call the function that does the work, as the extension's
  * owner: phi.f("any", ...) calls phi.f_subject(bigint, text, ...).  Nobody
- * holds EXECUTE on the inner one.
+ * holds EXECUTE on the inner one.  Reasons are free text, so the statement is
+ * kept out of the log.
  *-------------------------------------------------------------------------
  */
 #include "consent/verdict.h"
@@ -86,6 +87,7 @@ CallForSubject(FunctionCallInfo fcinfo, bool tell)
 	char *subject;
 
 	RequirePreload();
+	NoteSensitiveStatement();
 	subject = SubjectKeyOfArgument(fcinfo, 0, &token);
 	leading[0] = Int64GetDatum((int64) token);
 	leading[1] = CStringGetTextDatum(subject);
@@ -133,8 +135,8 @@ phi_session_references(PG_FUNCTION_ARGS)
 	count = SessionReferences(references);
 	for (int i = 0; i < count; i++)
 		elements[i] = Int64GetDatum((int64) references[i]);
-	PG_RETURN_ARRAYTYPE_P(construct_array(elements, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-										  TYPALIGN_DOUBLE));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(elements, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /*

@@ -64,9 +64,10 @@ AddMembership(Memberships *memberships, bool organization, const char *name)
 			strcmp(memberships->of[i].name, name) == 0)
 			return false;
 	if (memberships->count == MEMBERSHIP_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("an actor belongs to too many groups and organizations"),
-						errdetail("The limit is %d, the organizations above included.", MEMBERSHIP_MAX)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an actor belongs to too many groups and organizations"),
+				 errdetail("The limit is %d, the organizations above included.", MEMBERSHIP_MAX)));
 	fresh = &memberships->of[memberships->count++];
 	fresh->organization = organization;
 	strlcpy(fresh->name, name, SESSION_NAME_SIZE);
@@ -102,9 +103,9 @@ ReadMembership(Memberships *memberships, HeapTuple tuple, TupleDesc desc, Timest
 	char *name;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
-	if (!PeriodHolds(memberships,
-					 nulls[ME_FROM - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[ME_FROM - 1]),
-					 nulls[ME_UNTIL - 1] ? DT_NOEND : DatumGetTimestampTz(values[ME_UNTIL - 1]), at))
+	if (!PeriodHolds(
+			memberships, nulls[ME_FROM - 1] ? DT_NOBEGIN : DatumGetTimestampTz(values[ME_FROM - 1]),
+			nulls[ME_UNTIL - 1] ? DT_NOEND : DatumGetTimestampTz(values[ME_UNTIL - 1]), at))
 		return;
 	kind = TextDatumGetCString(values[ME_KIND - 1]);
 	name = TextDatumGetCString(values[ME_NAME - 1]);
