@@ -139,6 +139,12 @@ SELECT * FROM rl_seen; -- the same, from the cache
 SELECT pg_sleep(0.8);
 SELECT * FROM rl_seen; -- 2 7
 RESET SESSION AUTHORIZATION;
+SELECT phi.relate(1, actor => 'nora', valid_until => clock_timestamp() + interval '0.5 s') > 0 AS recorded; -- ok
+SET SESSION AUTHORIZATION rl_nurse;
+SELECT * FROM rl_seen; -- 1 2 7
+SELECT pg_sleep(0.6);
+SELECT * FROM rl_seen; -- 2 7
+RESET SESSION AUTHORIZATION;
 
 -- the nearest purpose counts: emergencies are exempt
 SELECT phi.require_care('rl_ward', 'ETREAT', false); -- ok
@@ -219,6 +225,7 @@ SELECT phi.require_step_up(label => 'PSY', purpose => 'TREAT'); -- fails
 SELECT phi.require_step_up(label => '123-45-6789'); -- fails, and does not say what was given
 SELECT phi.require_step_up(purpose => 'treat'); -- fails
 SELECT phi.require_step_up(action => 'dance'); -- fails
+SELECT phi.require_step_up(action => 'export'); -- fails
 SET SESSION AUTHORIZATION rl_nurse;
 SELECT phi.require_step_up(label => 'PSY', required => false); -- fails
 RESET SESSION AUTHORIZATION;

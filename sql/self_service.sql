@@ -1,6 +1,7 @@
 -- Patients and proxies: own data, own consents, own disclosures, and nobody else's
 \set VERBOSITY terse
 SET client_min_messages = warning;
+SELECT clock_timestamp() AS begun \gset
 CREATE ROLE ss_ada LOGIN;
 CREATE ROLE ss_bea LOGIN;
 CREATE ROLE ss_mother LOGIN;
@@ -46,6 +47,15 @@ SELECT phi.add_proxy(3, 'mother', 'parent', '{read,write}'); -- fails
 SELECT phi.add_proxy(3, 'mother', 'parent', '{read,consent}') AS proxy3 \gset
 SELECT phi.add_proxy(4, 'mother', 'guardian', valid_until => '2020-01-01') > 0 AS added; -- ok: over
 SELECT phi.add_proxy(1, 'mother', 'other', '{consent}') AS proxy1 \gset
+RESET SESSION AUTHORIZATION;
+SELECT phi.grant_duty('ss_nurse', 'privacy_officer'); -- ok: an officer who is a nurse too
+SET SESSION AUTHORIZATION ss_nurse;
+SELECT phi.register_person(3, 'nina'); -- fails: oneself
+SELECT phi.add_proxy(3, 'nina', 'parent'); -- fails
+SELECT phi.relate(3, actor => 'nina'); -- fails
+RESET SESSION AUTHORIZATION;
+SELECT phi.revoke_duty('ss_nurse', 'privacy_officer'); -- ok
+SET SESSION AUTHORIZATION ss_officer;
 SELECT subject, actor FROM phi.person ORDER BY 1; -- 2
 SELECT subject, actor, kind, may_read, may_consent FROM phi.proxy ORDER BY 1; -- 3
 
@@ -139,7 +149,7 @@ SELECT phi.require_step_up(action => 'consent', required => false); -- ok
 
 -- own events
 SET SESSION AUTHORIZATION ss_ada;
-SELECT action, actor, purpose, outcome, relation FROM phi.my_disclosures() WHERE action IN ('consent', 'register_person', 'read_own_disclosures', 'add_proxy') ORDER BY recorded_at; -- of patient 1 alone
+SELECT action, actor, purpose, outcome, relation FROM phi.my_disclosures(:'begun') WHERE action IN ('consent', 'register_person', 'read_own_disclosures', 'add_proxy') ORDER BY recorded_at; -- of patient 1 alone
 SELECT count(*) FROM phi.my_disclosures(until => '2020-01-01'); -- 0
 SELECT * FROM phi.my_disclosures(subject => '2'); -- fails
 SELECT count(*) FROM phi_audit.event; -- fails

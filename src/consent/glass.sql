@@ -64,8 +64,7 @@ BEGIN
 		RAISE EXCEPTION 'breaking the glass takes a reason of 10 to 500 characters'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF obstacle IS NULL AND NOT EXISTS (SELECT FROM phi.action_right r
-		WHERE r.action = 'break_glass' AND r.workforce_role = ANY (who.workforce_roles)) THEN
+	IF obstacle IS NULL AND NOT phi.session_may('break_glass') THEN
 		obstacle := 'no_right';
 	END IF;
 	IF obstacle IS NULL THEN

@@ -31,7 +31,8 @@ enum RelationColumn
 	RE_HOLDER,
 	RE_FROM,
 	RE_UNTIL,
-	RE_FLAG
+	RE_MAY_READ, /* of phi.proxy */
+	RE_MAY_CONSENT
 };
 
 /* The tables, by RelationKind. */
@@ -41,14 +42,16 @@ static const struct Source
 	const char *subject_index;
 	const char *holder_index;
 	bool actor_alone;    /* the holder is always an actor */
-	bool flagged;        /* column RE_FLAG must be true */
+	AttrNumber flag;     /* a column that must be true, or 0 */
 	bool committed_only; /* rows of the own transaction do not count */
 } sources[RELATION_KINDS] = {
 	[RELATION_CARE] = {"care_relationship", "care_relationship_subject_idx",
-					   "care_relationship_holder_idx", false, false, false},
-	[RELATION_SELF] = {"person", "person_subject_idx", "person_holder_idx", true, false, false},
-	[RELATION_PROXY] = {"proxy", "proxy_subject_idx", "proxy_holder_idx", true, true, false},
-	[RELATION_GLASS] = {"glass", "glass_subject_idx", "glass_holder_idx", true, false, true},
+					   "care_relationship_holder_idx", false, 0, false},
+	[RELATION_SELF] = {"person", "person_subject_idx", "person_holder_idx", true, 0, false},
+	[RELATION_PROXY] = {"proxy", "proxy_subject_idx", "proxy_holder_idx", true, RE_MAY_READ, false},
+	[RELATION_CONSENT_PROXY] = {"proxy", "proxy_subject_idx", "proxy_holder_idx", true,
+								RE_MAY_CONSENT, false},
+	[RELATION_GLASS] = {"glass", "glass_subject_idx", "glass_holder_idx", true, 0, true},
 };
 
 /* Is the holder of a row one of the references that count for the source? */
@@ -94,7 +97,7 @@ RowHolds(const struct Source *source, HeapTuple tuple, TupleDesc desc, const Ask
 	if (!HolderMatches(source, asker,
 					   (uint64) DatumGetInt64(heap_getattr(tuple, RE_HOLDER, desc, &isnull))))
 		return false;
-	if (source->flagged && !DatumGetBool(heap_getattr(tuple, RE_FLAG, desc, &isnull)))
+	if (source->flag != 0 && !DatumGetBool(heap_getattr(tuple, source->flag, desc, &isnull)))
 		return false;
 	if (source->committed_only &&
 		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
@@ -108,7 +111,7 @@ BeginScan(Relation rel, const char *index, AttrNumber column, uint64 token)
 {
 	ScanKeyData key;
 
-	if (RelationGetNumberOfAttributes(rel) < RE_FLAG)
+	if (RelationGetNumberOfAttributes(rel) < RE_MAY_CONSENT)
 		elog(ERROR, "unexpected shape of a table of relations");
 	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) token));
 	return systable_beginscan(rel, PhiRelation(index), true, NULL, 1, &key);

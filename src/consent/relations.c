@@ -116,7 +116,7 @@ BeginCache(void)
 	Loaded = false;
 	Tables[RELATION_CARE] = PhiRelation("care_relationship");
 	Tables[RELATION_SELF] = PhiRelation("person");
-	Tables[RELATION_PROXY] = PhiRelation("proxy");
+	Tables[RELATION_PROXY] = Tables[RELATION_CONSENT_PROXY] = PhiRelation("proxy");
 	Tables[RELATION_GLASS] = PhiRelation("glass");
 	if (!Cache.context)
 		Cache.context = AllocSetContextCreate(CacheMemoryContext, "phi_guard relations",

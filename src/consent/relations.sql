@@ -119,16 +119,34 @@ COMMENT ON FUNCTION phi.allow_action(text, text, boolean) IS
 	'Lets a workforce role break the glass, or record care relationships of others, or no longer';
 
 CREATE FUNCTION phi.session_may(action text) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT w.purpose IS NOT NULL AND EXISTS (SELECT FROM phi.action_right r
-		WHERE r.action OPERATOR(pg_catalog.=) session_may.action
-			AND r.workforce_role OPERATOR(pg_catalog.=) ANY (w.workforce_roles))
-	FROM phi.whoami() AS w;
-END;
+	LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'phi_session_may';
 REVOKE ALL ON FUNCTION phi.session_may(text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.session_may(text) IS
-	'Internal: has one of the session''s workforce roles the right, and has it stated a purpose?';
+	'Internal: has one of the session''s workforce roles the right to an action?';
+
+CREATE FUNCTION phi.session_asks_for(purpose text) RETURNS boolean
+	LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'phi_session_asks_for';
+REVOKE ALL ON FUNCTION phi.session_asks_for(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.session_asks_for(text) IS
+	'Internal: is the purpose of the session this one, or below it?';
+
+CREATE FUNCTION phi.session_references() RETURNS bigint[]
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'phi_session_references';
+REVOKE ALL ON FUNCTION phi.session_references() FROM PUBLIC;
+COMMENT ON FUNCTION phi.session_references() IS
+	'Internal: the references that the session stands for';
+
+CREATE FUNCTION phi.refuse_own(holder_token bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF holder_token = ANY (phi.session_references()) THEN
+		RAISE EXCEPTION 'nobody records a relation of his own' USING ERRCODE = 'insufficient_privilege',
+			HINT = 'Let somebody else record it.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.refuse_own(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION phi.refuse_own(bigint) IS
+	'Internal: raises where the session stands for the reference';
 
 -- Care relationships ----------------------------------------------------------
 
@@ -154,13 +172,11 @@ BEGIN
 		PERFORM phi.require_name(relate_subject.role, 'the role');
 	END IF;
 	holder_token := phi.actor_reference(holder_kind, holder);
-	IF NOT relate_subject.officer AND NOT phi.session_may('relate') THEN
+	IF NOT relate_subject.officer AND NOT (phi.session_may('relate') AND phi.session_asks_for('PurposeOfUse')) THEN
 		RAISE EXCEPTION 'permission denied to record a care relationship' USING ERRCODE = 'insufficient_privilege',
 			HINT = 'It takes the privacy_officer duty, or a workforce role of the session that phi.allow_action() lets do so, and a purpose.';
-	ELSIF NOT relate_subject.officer AND holder_token = ANY (phi.session_references()) THEN
-		RAISE EXCEPTION 'nobody records a care relationship of his own' USING ERRCODE = 'insufficient_privilege',
-			HINT = 'Let somebody else record it.';
 	END IF;
+	PERFORM phi.refuse_own(holder_token);
 	INSERT INTO phi.care_relationship AS r (subject_token, holder_token, valid_from, valid_until, subject, holder_kind,
 			holder, role)
 		VALUES (relate_subject.subject_token, holder_token, relate_subject.valid_from, relate_subject.valid_until,
@@ -188,7 +204,7 @@ CREATE FUNCTION phi.end_relation_of(officer boolean, id bigint) RETURNS void
 DECLARE
 	token bigint;
 BEGIN
-	IF NOT end_relation_of.officer AND NOT phi.session_may('relate') THEN
+	IF NOT end_relation_of.officer AND NOT (phi.session_may('relate') AND phi.session_asks_for('PurposeOfUse')) THEN
 		RAISE EXCEPTION 'permission denied to end a care relationship' USING ERRCODE = 'insufficient_privilege',
 			HINT = 'It takes the privacy_officer duty, or a workforce role of the session that phi.allow_action() lets do so, and a purpose.';
 	END IF;
@@ -210,12 +226,6 @@ REVOKE ALL ON FUNCTION phi.end_relation(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION phi.end_relation(bigint) IS
 	'Ends a care relationship, in every session from its next statement';
 
-CREATE FUNCTION phi.session_references() RETURNS bigint[]
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'phi_session_references';
-REVOKE ALL ON FUNCTION phi.session_references() FROM PUBLIC;
-COMMENT ON FUNCTION phi.session_references() IS
-	'Internal: the references that the session stands for';
-
 -- Persons and proxies ---------------------------------------------------------
 
 CREATE FUNCTION phi.register_person_subject(subject_token bigint, subject text, actor text) RETURNS bigint
@@ -225,6 +235,7 @@ DECLARE
 	added bigint;
 BEGIN
 	PERFORM phi.require_name(register_person_subject.actor, 'the actor');
+	PERFORM phi.refuse_own(phi.actor_reference('actor', register_person_subject.actor));
 	IF EXISTS (SELECT FROM phi.person p WHERE p.actor = register_person_subject.actor) THEN
 		RAISE EXCEPTION 'the actor is registered as a person already' USING ERRCODE = 'duplicate_object',
 			HINT = 'Call phi.forget_person() first.';
@@ -270,6 +281,7 @@ DECLARE
 	added bigint;
 BEGIN
 	PERFORM phi.require_name(add_proxy_subject.actor, 'the actor');
+	PERFORM phi.refuse_own(phi.actor_reference('actor', add_proxy_subject.actor));
 	PERFORM phi.require_period(add_proxy_subject.valid_from, add_proxy_subject.valid_until);
 	IF add_proxy_subject.kind IS NULL
 		OR add_proxy_subject.kind NOT IN ('parent', 'guardian', 'spouse', 'power_of_attorney', 'representative', 'other') THEN

@@ -2,11 +2,11 @@
 -- self: what patients and their proxies do about themselves, for purpose PATRQT
 -------------------------------------------------------------------------------
 
-CREATE FUNCTION phi.session_asks_for(purpose text) RETURNS boolean
-	LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'phi_session_asks_for';
-REVOKE ALL ON FUNCTION phi.session_asks_for(text) FROM PUBLIC;
-COMMENT ON FUNCTION phi.session_asks_for(text) IS
-	'Internal: is the purpose of the session this one, or below it?';
+CREATE FUNCTION phi.session_is(subject_token bigint, power text) RETURNS boolean
+	LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'phi_session_is';
+REVOKE ALL ON FUNCTION phi.session_is(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.session_is(bigint, text) IS
+	'Internal: is the session the subject, or a proxy of it with the power to read or to consent?';
 
 -- power: read or consent.  Whether the subject exists makes no difference to the error.
 CREATE FUNCTION phi.own_subject(INOUT subject text, power text, OUT subject_token bigint)
@@ -22,15 +22,11 @@ BEGIN
 	END IF;
 	SELECT f.subject, f.subject_token INTO own_subject.subject, own_subject.subject_token
 	FROM (
-		SELECT p.subject, p.subject_token, 1 AS rank FROM phi.person p
+		SELECT p.subject, p.subject_token FROM phi.person p
 			WHERE p.actor = who.actor AND (wanted IS NULL OR p.subject = wanted)
 		UNION ALL
-		SELECT p.subject, p.subject_token, 2 FROM phi.proxy p
-			WHERE p.actor = who.actor AND p.subject = wanted
-				AND CASE own_subject.power WHEN 'consent' THEN p.may_consent ELSE p.may_read END
-				AND (p.valid_from IS NULL OR p.valid_from <= statement_timestamp())
-				AND (p.valid_until IS NULL OR p.valid_until > statement_timestamp())) AS f
-	ORDER BY f.rank LIMIT 1;
+		SELECT p.subject, p.subject_token FROM phi.proxy p WHERE p.actor = who.actor AND p.subject = wanted) AS f
+	WHERE phi.session_is(f.subject_token, own_subject.power) LIMIT 1;
 	IF own_subject.subject_token IS NULL THEN
 		RAISE EXCEPTION 'the actor is not this patient, nor a proxy with the power' USING ERRCODE = 'insufficient_privilege',
 			HINT = 'phi.register_person() records who a patient is, phi.add_proxy() who acts for one.';
@@ -104,8 +100,7 @@ BEGIN
 	PERFORM phi.require_consent_step_up();
 	IF NOT EXISTS (SELECT FROM phi.consent c WHERE c.id = revoke_my_consent.id
 		AND c.subject_token = own.subject_token AND c.status = 'active') THEN
-		RAISE EXCEPTION 'there is no active consent of the patient with id %', revoke_my_consent.id
-			USING ERRCODE = 'undefined_object';
+		RAISE EXCEPTION 'there is no active consent of the patient with that id' USING ERRCODE = 'undefined_object';
 	END IF;
 	PERFORM phi.revoke_consent(revoke_my_consent.id);
 END $$;

@@ -31,7 +31,6 @@ enum StepUpColumn
 static const char *const action_names[STEP_UP_ACTIONS] = {
 	[STEP_UP_BREAK_GLASS] = "break_glass",
 	[STEP_UP_CONSENT] = "consent",
-	[STEP_UP_EXPORT] = "export",
 };
 
 /* The rules in force. */
@@ -203,8 +202,8 @@ phi_check_step_up_rule(PG_FUNCTION_ARGS)
 	if (!known)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown %s", kind),
-				 errhint("Labels and purposes are HL7 codes; actions are break_glass, consent and "
-						 "export.")));
+				 errhint("Labels and purposes are HL7 codes; actions are break_glass and "
+						 "consent.")));
 	PG_RETURN_VOID();
 }
 
@@ -222,5 +221,5 @@ phi_step_up_missing(PG_FUNCTION_ARGS)
 		if (strcmp(name, action_names[action]) == 0)
 			PG_RETURN_BOOL(StepUpMissing((StepUpAction) action));
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown action"),
-					errhint("Actions are break_glass, consent and export.")));
+					errhint("Actions are break_glass and consent.")));
 }

@@ -53,4 +53,4 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.require_step_up(text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION phi.require_step_up(text, text, text, boolean) IS
-	'Has a label, a purpose or an action demand a fresh step-up, or no longer: break_glass, consent, export';
+	'Has a label, a purpose or an action demand a fresh step-up, or no longer; actions are break_glass and consent';

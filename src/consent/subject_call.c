@@ -10,9 +10,12 @@
  * kept out of the log.
  *-------------------------------------------------------------------------
  */
+#include "consent/relations.h"
 #include "consent/verdict.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
@@ -21,13 +24,17 @@
 #include "session/session.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(phi_for_subject);
 PG_FUNCTION_INFO_V1(phi_for_subject_by_officer);
 PG_FUNCTION_INFO_V1(phi_end_relation);
 PG_FUNCTION_INFO_V1(phi_session_references);
 PG_FUNCTION_INFO_V1(phi_session_asks_for);
+PG_FUNCTION_INFO_V1(phi_session_may);
+PG_FUNCTION_INFO_V1(phi_session_is);
 
 char *
 SubjectKeyOfArgument(FunctionCallInfo fcinfo, int argument, uint64 *token)
@@ -154,4 +161,65 @@ phi_session_asks_for(PG_FUNCTION_ARGS)
 	session = SessionCurrent();
 	PG_RETURN_BOOL(session->identified && session->purpose_stated && purpose != PHI_PURPOSE_NONE &&
 				   phi_purpose_is_a(session->purpose, purpose));
+}
+
+/* Is there a row of phi.action_right for the role and the action? */
+static bool
+RoleHasRight(Relation rel, const char *role, const char *action)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool found;
+
+	/* The columns' collation is "C", which is the one that ScanKeyInit sets. */
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(role));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(action));
+	scan = systable_beginscan(rel, PhiRelation("action_right_pkey"), true, NULL, 2, keys);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * phi.session_may(action): has one of the session's workforce roles the right
+ * to an action?  Read with a catalog snapshot, so that a right that was taken
+ * away is gone in REPEATABLE READ too.  Internal: no role holds EXECUTE.
+ */
+Datum
+phi_session_may(PG_FUNCTION_ARGS)
+{
+	char *action = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	SessionContext session;
+	bool may = false;
+	Relation rel;
+
+	RequirePreload();
+	session = *SessionCurrent();
+	rel = table_open(PhiRelation("action_right"), AccessShareLock);
+	for (int i = 0; session.identified && !may && i < session.role_count; i++)
+		may = RoleHasRight(rel, session.roles[i], action);
+	table_close(rel, AccessShareLock);
+	PG_RETURN_BOOL(may);
+}
+
+/*
+ * phi.session_is(subject_token, power): is the session the subject, or a proxy
+ * of it with the power to read or to consent?  Read with a catalog snapshot,
+ * as above.  Internal: no role holds EXECUTE.
+ */
+Datum
+phi_session_is(PG_FUNCTION_ARGS)
+{
+	uint64 token = (uint64) PG_GETARG_INT64(0);
+	char *power = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	RelationKind proxy =
+		strcmp(power, "consent") == 0 ? RELATION_CONSENT_PROXY : RELATION_PROXY;
+	TimestampTz until = DT_NOEND;
+	Asker asker;
+	int64 id;
+
+	RequirePreload();
+	SessionAsker(&asker);
+	PG_RETURN_BOOL(RelationRead(RELATION_SELF, &asker, token, &until, &id) ||
+				   RelationRead(proxy, &asker, token, &until, &id));
 }

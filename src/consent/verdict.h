@@ -123,7 +123,6 @@ typedef enum StepUpAction
 {
 	STEP_UP_BREAK_GLASS,
 	STEP_UP_CONSENT,
-	STEP_UP_EXPORT,
 	STEP_UP_ACTIONS
 } StepUpAction;
 
