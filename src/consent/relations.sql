@@ -370,5 +370,7 @@ COMMENT ON FUNCTION phi.require_care(text, text, boolean) IS
 CREATE FUNCTION phi.may_create(relation regclass, subject "any", labels text[] DEFAULT NULL) RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_may_create';
 REVOKE ALL ON FUNCTION phi.may_create(regclass, "any", text[]) FROM PUBLIC;
+-- A policy calls it as whoever writes to the table; it tells a session about itself alone.
+GRANT EXECUTE ON FUNCTION phi.may_create(regclass, "any", text[]) TO PUBLIC;
 COMMENT ON FUNCTION phi.may_create(regclass, "any", text[]) IS
 	'The exception that protected tables make for new rows: may this session create the subject before it has a care relationship?';

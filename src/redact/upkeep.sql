@@ -134,11 +134,11 @@ CREATE FUNCTION phi.guard_rows(relation regclass) RETURNS void
 #variable_conflict use_column
 DECLARE
 	policy phi.table_policy;
-	predicate text;
+	arguments text;
 	member record;
 BEGIN
 	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = guard_rows.relation;
-	predicate := format('phi.row_access(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
+	arguments := format('(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
 						coalesce(', ' || quote_ident(policy.labels_column), ''));
 	FOR member IN
 		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered, y.policy IS NOT NULL AS has_policy
@@ -148,8 +148,8 @@ BEGIN
 		WHERE y.policy IS NULL OR NOT c.relrowsecurity OR NOT c.relforcerowsecurity
 	LOOP
 		IF NOT member.has_policy THEN
-			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
-						   member.name, predicate, predicate || ' OR ' || replace(predicate, 'phi.row_access(', 'phi.may_create('));
+			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (phi.row_access%s) '
+						   'WITH CHECK (phi.row_access%s OR phi.may_create%s)', member.name, arguments, arguments, arguments);
 		END IF;
 		IF NOT member.filtered AND NOT EXISTS (
 			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN
