@@ -10,12 +10,14 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring rotate tokens
-SESSION = context identity portal session
-AUDIT = change disclosure event guard seal verify
-CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import label_row labels map permitted planner record row rules share store support verdict
+SESSION = context identity membership portal session
+AUDIT = change disclosure durable event guard log queue seal spool verify worker
+CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json fhir_provision fhir_read \
+	fhir_values fhir_write glass import label_row labels map permitted planner record relation_read relations row rules share \
+	simulate situation step_up store stored_row subject_call support verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
-REDACT = changed foreign intact guards redact upkeep
+REDACT = changed foreign intact guards redact upkeep write write_statement
 
 OBJS = src/phi_guard.o \
 	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
@@ -30,8 +32,9 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 	float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
-SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/session/membership.sql \
+	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/consent/relations.sql \
+	src/consent/step_up.sql src/consent/glass.sql src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/duty.sql
 

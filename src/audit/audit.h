@@ -27,10 +27,22 @@ typedef struct AuditEvent
 	int column_count;           /* columns concerned */
 	const char *const *columns; /* or NULL: all of them, or none in particular */
 	int64 consent_id;           /* directive concerned, or 0 */
+	int64 break_glass_id;       /* of phi.glass, or 0 */
 } AuditEvent;
 
 /* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */
 extern void AuditAppend(const AuditEvent *event);
+
+/*
+ * Record an event independently of the current transaction: when this returns
+ * it is committed and flushed by the database's audit worker.  Raises, and the
+ * caller must not go on, when that cannot be within phi.audit_timeout.
+ * relation and the session are looked up here: in a transaction only.
+ */
+extern void AuditRecordDurably(const AuditEvent *event);
+
+/* The same as far as possible, for denials and failed logins: false where it failed.  Never raises. */
+extern bool AuditNoteDurably(const AuditEvent *event);
 
 /* reveal() opened a value of this subject in this column: count it for the statement's log line. */
 extern void DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token);

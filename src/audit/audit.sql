@@ -58,7 +58,7 @@ BEGIN
 		COMMENT ON SCHEMA phi_audit IS 'phi_guard: the audit log; stays when the extension is dropped';
 	END IF;
 	IF to_regclass('phi_audit.event') IS NULL THEN
-		CREATE SEQUENCE phi_audit.event_id_seq CACHE 20;
+		CREATE SEQUENCE phi_audit.event_id_seq;
 		CREATE TABLE phi_audit.event
 		(
 			event_id bigint NOT NULL,

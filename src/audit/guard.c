@@ -21,6 +21,7 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "audit/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
@@ -437,23 +438,27 @@ AuditGuardUtility(PlannedStmt *statement)
 	GuardedAct act;
 	AuditEvent event = {0};
 
+	WorkerMakeWay(statement->utilityStmt);
 	if (Exempt)
 		return;
 	act = ActOf(statement->utilityStmt);
 	if (!act.guarded || !ExtensionInstalled())
 		return;
 	command = GetCommandTagName(CreateCommandTag(statement->utilityStmt));
+	event.action = "ddl";
+	event.outcome = superuser() ? "success" : "denied";
+	event.relation = act.relation;
+	event.detail = command;
 	if (!superuser())
+	{
+		(void) AuditNoteDurably(&event);
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("permission denied: %s would alter the audit log or a trigger of phi_guard",
 					   command),
 				errhint("Only a superuser may do this, and it leaves an event."));
+	}
 	if (act.harmless || XactReadOnly)
 		return;
-	event.action = "ddl";
-	event.outcome = "success";
-	event.relation = act.relation;
-	event.detail = command;
 	if (!TryAppend(&event))
 		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("%s leaves no event: the audit log cannot be written", command));

@@ -441,14 +441,33 @@ SealLog(const AuditLog *log)
 	return state.frontier.size - size;
 }
 
-/* phi.audit_seal(): also keeps partitions ahead of the clock. */
+/* Seal what can be sealed, and keep partitions ahead of the clock; returns the number of events. */
+static uint64
+SealNow(void)
+{
+	AuditLog log = *AuditLogRequire();
+	OwnerScope owner;
+	uint64 sealed;
+
+	AuditLogExtend();
+	OwnerBegin(&owner);
+	SPI_connect();
+	sealed = SealLog(&log);
+	SPI_finish();
+	OwnerEnd(&owner);
+	return sealed;
+}
+
+void
+AuditWorkerSeal(void)
+{
+	(void) SealNow();
+}
+
+/* phi.audit_seal() */
 Datum
 phi_audit_seal(PG_FUNCTION_ARGS)
 {
-	OwnerScope owner;
-	AuditLog log;
-	uint64 sealed;
-
 	RequirePreload();
 	PreventCommandIfReadOnly("phi.audit_seal()");
 	if (IsolationUsesXactSnapshot())
@@ -456,12 +475,5 @@ phi_audit_seal(PG_FUNCTION_ARGS)
 			ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("phi.audit_seal() needs isolation level READ COMMITTED"),
 			errdetail("The snapshot of this transaction may be older than the last checkpoint."));
-	log = *AuditLogRequire();
-	AuditLogExtend();
-	OwnerBegin(&owner);
-	SPI_connect();
-	sealed = SealLog(&log);
-	SPI_finish();
-	OwnerEnd(&owner);
-	PG_RETURN_INT64(sealed);
+	PG_RETURN_INT64(SealNow());
 }

@@ -13,6 +13,7 @@
 #include "access/parallel.h"
 #include "catalog/pg_type.h"
 #include "consent/permitted.h"
+#include "consent/relations.h"
 #include "consent/share.h"
 #include "keyring/keyring.h"
 #include "session/session.h"
@@ -20,22 +21,39 @@
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_can_access);
+PG_FUNCTION_INFO_V1(phi_may_create);
 
-/* phi.open_purposes */
-static bool OpenPurposes = false;
+/* phi.open_purposes; explanations look at it as well. */
+bool OpenPurposes = false;
 
 /* The hook that was there before ours. */
 static ExecutorRun_hook_type PreviousRun = NULL;
 
 /*
- * Gather the input and decide.  The consent of a subject matters only to an
- * identified session with a purpose and a rule; it is not looked up otherwise.
- * The input is gathered again if the session changed meanwhile.
+ * What the session has to do with the subject: looked up only where it counts,
+ * as the consent is.
  */
-phi_decision
-DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts, int64 *directive)
+static void
+GatherRelations(phi_decision_input *input, uint64 subject_token, RowFacts *facts)
 {
-	phi_decision_input input = {0};
+	input->consent = PHI_VERDICT_NA;
+	if (!input->identity || !input->purpose_stated || !input->role_rule)
+		return;
+	input->label_demands |= PurposeDemands(input->purpose);
+	input->care_required = SessionNeedsCare();
+	if (input->care_required)
+		input->care_related = CareRelated(subject_token);
+	if (phi_purpose_is_a(input->purpose, phi_purpose_patient_request()))
+		input->is_subject_or_proxy = IsSubjectOrProxy(subject_token);
+	if (phi_purpose_is_a(input->purpose, phi_purpose_break_glass()))
+		input->glass_broken = GlassBroken(subject_token);
+	input->consent = SubjectVerdict(subject_token, facts);
+}
+
+/* Gather the input, again if the session changed meanwhile. */
+static void
+GatherInput(phi_decision_input *input, uint64 subject_token, uint64 kinds, RowFacts *facts)
+{
 	uint64 generation;
 
 	do
@@ -43,17 +61,24 @@ DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts, int64 *directive)
 		const SessionContext *session = SessionCurrent();
 
 		generation = SessionGeneration();
-		input.identity = session->identified;
-		input.purpose_stated = session->purpose_stated;
-		input.purpose = session->purpose;
-		input.role_rule = RuleExists(kinds);
-		input.label_demands = phi_label_demands(&facts->row.labels);
-		input.other_purposes_open = OpenPurposes;
-		input.consent = PHI_VERDICT_NA;
-		if (input.identity && input.purpose_stated && input.role_rule)
-			input.consent =
-				directive ? ReadVerdict(subject_token, facts, directive) : SubjectVerdict(subject_token, facts);
+		memset(input, 0, sizeof(*input));
+		input->identity = session->identified;
+		input->purpose_stated = session->purpose_stated;
+		input->purpose = session->purpose;
+		input->step_up_fresh = session->step_up_fresh;
+		input->role_rule = RuleExists(kinds);
+		input->label_demands = LabelDemands(&facts->row.labels);
+		input->other_purposes_open = OpenPurposes;
+		GatherRelations(input, subject_token, facts);
 	} while (generation != SessionGeneration());
+}
+
+phi_decision
+DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts)
+{
+	phi_decision_input input;
+
+	GatherInput(&input, subject_token, kinds, facts);
 	return phi_decide(&input);
 }
 
@@ -102,7 +127,7 @@ DecideAccess(uint64 subject_token, uint16 label_set, const ProtectedColumn *colu
 	if (relation)
 		facts.row.class_reference = ClassReference(relation->description.resource_type);
 	facts.attributes = attributes;
-	return DecideRow(subject_token, UINT64CONST(1) << column->kind, &facts, NULL);
+	return DecideRow(subject_token, UINT64CONST(1) << column->kind, &facts);
 }
 
 void
@@ -156,7 +181,38 @@ phi_can_access(PG_FUNCTION_ARGS)
 		labels = LabelsOfArray(PG_GETARG_DATUM(1));
 	FactsOfLabels(&facts, NULL, &labels);
 	PG_RETURN_BOOL(
-		DecideRow(SubjectToken(PG_GETARG_DATUM(0), type), UINT64_MAX, &facts, NULL).permit);
+		DecideRow(SubjectToken(PG_GETARG_DATUM(0), type), UINT64_MAX, &facts).permit);
+}
+
+/*
+ * phi.may_create(relation, subject, labels): may the session insert this row
+ * though it has no care relationship with the subject?  It may where the row
+ * is the subject's first, which is so where the subject column alone is the
+ * primary key, and where nothing but the relationship is missing.
+ */
+Datum
+phi_may_create(PG_FUNCTION_ARGS)
+{
+	const ProtectedRelation *relation;
+	phi_decision_input input;
+	phi_labels labels = {0};
+	RowFacts facts = {0};
+	Oid type;
+
+	RequirePreload();
+	type = SubjectArgumentType(fcinfo, 1);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	relation = RegistryRelation(PG_GETARG_OID(0));
+	if (!relation || relation->key_count != 1 || relation->keys[0] != relation->subject)
+		PG_RETURN_BOOL(false);
+	if (!PG_ARGISNULL(2))
+		labels = LabelsOfArray(PG_GETARG_DATUM(2));
+	FactsOfLabels(&facts, &relation->description, &labels);
+	facts.row.class_reference = ClassReference(relation->description.resource_type);
+	GatherInput(&input, SubjectToken(PG_GETARG_DATUM(1), type), relation->kinds, &facts);
+	input.care_related = true;
+	PG_RETURN_BOOL(phi_decide(&input).permit);
 }
 
 /*
@@ -186,13 +242,20 @@ AssignOpenPurposes(bool newval, void *extra)
 	VerdictsInvalidate(InvalidOid);
 }
 
-/* Relcache callback of the whole folder: PostgreSQL has room for few. */
+/*
+ * Relcache callback of the whole folder: PostgreSQL has room for few.  What
+ * decides beside the consents voids the verdicts too, and with them the map of
+ * decisions.
+ */
 static void
 PolicyInvalidated(Datum arg, Oid relid)
 {
+	bool rules = RulesInvalidate(relid);
+	bool relations = RelationsInvalidate(relid);
+	bool step_up = StepUpInvalidate(relid);
+
 	LabelsInvalidate(relid);
-	RulesInvalidate(relid);
-	VerdictsInvalidate(relid);
+	VerdictsInvalidate(rules || relations || step_up ? InvalidOid : relid);
 }
 
 void
@@ -203,6 +266,7 @@ ConsentInit(void)
 		"Permit purposes other than treatment, payment and operations where no "
 		"consent applies.",
 		NULL, &OpenPurposes, false, PGC_SUSET, 0, NULL, AssignOpenPurposes, NULL);
+	GlassInit();
 	VerdictInit();
 	DirectivesInit();
 	ImportInit();

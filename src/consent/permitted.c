@@ -100,13 +100,24 @@ SubjectListElement(Oid type)
 	}
 }
 
+/* Do consents alone say whom the session sees?  Not where relationships and proxies do. */
+static bool
+ConsentsDecide(void)
+{
+	const SessionContext *session = SessionCurrent();
+
+	return !DefaultPermits() && !SessionNeedsCare() &&
+		   !phi_purpose_is_a(session->purpose, phi_purpose_patient_request()) &&
+		   !phi_purpose_is_a(session->purpose, phi_purpose_break_glass());
+}
+
 double
 PermittedCount(void)
 {
 	double denied;
 	double permitted;
 
-	if (Enumerating || SessionRuleKinds() == 0 || DefaultPermits() ||
+	if (Enumerating || SessionRuleKinds() == 0 || !ConsentsDecide() ||
 		!VerdictsAtHand(&denied, &permitted))
 		return -1;
 	return permitted;
@@ -209,7 +220,7 @@ ListPermitted(Oid type, Datum *array)
 		*array = PointerGetDatum(construct_empty_array(type));
 		return true;
 	}
-	if (DefaultPermits() || !ForPermitted(CollectKey, &list) || !list.complete)
+	if (!ConsentsDecide() || !ForPermitted(CollectKey, &list) || !list.complete)
 		return false;
 	*array = list.keys ? makeArrayResult(list.keys, CurrentMemoryContext)
 					   : PointerGetDatum(construct_empty_array(type));

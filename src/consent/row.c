@@ -85,7 +85,7 @@ MappedDecision(RowState *state, int64 key, Datum subject, Oid type, RowFacts *fa
 	PrepareMap();
 	version = VerdictVersion();
 	facts->depends = 0;
-	decision = DecideRow(token, state->kinds, facts, NULL);
+	decision = DecideRow(token, state->kinds, facts);
 	PrepareMap();
 	if (key >= 0 && version == VerdictVersion() && ReasonIsSubject(decision.reason) &&
 		KeptDecision(key) == KEPT_UNKNOWN)
@@ -99,8 +99,7 @@ MappedDecision(RowState *state, int64 key, Datum subject, Oid type, RowFacts *fa
 static bool
 SubjectPermits(RowState *state, Datum subject, Oid type, RowFacts *facts)
 {
-	bool plain = facts->row.labels.sensitivities == 0 || phi_label_demands(&facts->row.labels) == 0;
-	int64 key = plain ? MapKey(subject, type) : -1;
+	int64 key = LabelDemands(&facts->row.labels) == 0 ? MapKey(subject, type) : -1;
 	uint32 kept = key < 0 ? KEPT_UNKNOWN : KeptDecision(key);
 
 	if (kept == KEPT_PERMIT || kept == KEPT_DENY)

@@ -131,12 +131,21 @@ VerdictsInvalidate(Oid relid)
 		Stale = true;
 }
 
+/* Between the epochs of PostgreSQL's timestamps and of programs, in microseconds. */
+#define EPOCH_DISTANCE ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
 /* Start of the statement, in microseconds since 1970. */
 static inline int64
 StatementTime(void)
 {
-	return GetCurrentStatementStartTimestamp() +
-		   (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	return GetCurrentStatementStartTimestamp() + EPOCH_DISTANCE;
+}
+
+void
+VerdictsHoldUntil(TimestampTz until)
+{
+	if (!TIMESTAMP_NOT_FINITE(until) && until + EPOCH_DISTANCE < Cache.until)
+		Cache.until = until + EPOCH_DISTANCE;
 }
 
 /*
@@ -471,16 +480,4 @@ SubjectVerdict(uint64 subject_token, RowFacts *facts)
 		else
 			LoadVerdict(subject_token);
 	}
-}
-
-phi_verdict
-ReadVerdict(uint64 subject_token, RowFacts *facts, int64 *directive)
-{
-	phi_consent_request request;
-
-	(void) VerdictGeneration();
-	FactsGather(facts, PHI_DEPENDS_CODES | PHI_DEPENDS_TIME | PHI_DEPENDS_DATA);
-	request = Cache.request;
-	request.row = &facts->row;
-	return CombineConsents(ConsentTable, subject_token, &request, directive);
 }

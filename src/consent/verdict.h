@@ -8,6 +8,9 @@
 
 #include "consent/attributes.h"
 #include "consent/consent.h"
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "session/session.h"
 
 /* Columns of phi.consent, by position. */
 enum ConsentColumn
@@ -72,9 +75,6 @@ extern void ImportInit(void); /* from ConsentInit: its setting */
 /* Changes whenever a verdict given before may be another one now. */
 extern uint64 VerdictGeneration(void);
 
-/* The verdict of a subject read from the table, past the cache; directive as above. */
-extern phi_verdict ReadVerdict(uint64 subject_token, RowFacts *facts, int64 *directive);
-
 /* The same, and with every change of the consents of a single subject too. */
 extern uint64 VerdictVersion(void);
 
@@ -89,6 +89,9 @@ extern bool VerdictsAtHand(double *denied, double *permitted);
  * something until it returns false; false when it did, or they do not fit.
  */
 extern bool ForPermitted(bool (*take)(uint64 token, void *context), void *context);
+
+/* Lower the instant (of this database's clock) until which the verdicts hold: something beside them ends. */
+extern void VerdictsHoldUntil(TimestampTz until);
 
 /* The limit of the decision caches of this process, in bytes. */
 extern Size DecisionCacheLimit(void);
@@ -115,10 +118,12 @@ extern void *SharedMap(void);
 
 /*
  * Decide about a row of a subject; facts are what is known of it, and are told
- * what the decision depended on.  Past all caches where directive is given.
+ * what the decision depended on.
  */
-extern phi_decision DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts,
-							  int64 *directive);
+extern phi_decision DecideRow(uint64 subject_token, uint64 kinds, RowFacts *facts);
+
+/* phi.open_purposes: what no directive speaks about, for other purposes. */
+extern bool OpenPurposes;
 
 /* Does the session's purpose permit without a consent? */
 extern bool DefaultPermits(void);
@@ -136,6 +141,50 @@ RuleExists(uint64 kinds)
 	return (SessionRuleKinds() & kinds) != 0;
 }
 
+/* ---- subject_call.c ---- */
+
+/* The key of a subject argument as text, and its token; raises for null and for what is no key. */
+extern char *SubjectKeyOfArgument(FunctionCallInfo fcinfo, int argument, uint64 *token);
+
+/* ---- rules.c: rules of any roles, for any purpose ---- */
+
+typedef struct RoleRules
+{
+	phi_form forms[PHI_KIND_COUNT];
+	uint64 kinds;		/* bit per kind with a form other than none */
+	bool care_required; /* by one of the roles */
+	char care_role[SESSION_NAME_SIZE]; /* that one */
+} RoleRules;
+
+/* Read the rules that roles have for a purpose, past the cache. */
+extern void ReadRoleRules(const char (*roles)[SESSION_NAME_SIZE], int count, phi_purpose purpose,
+						  RoleRules *rules);
+
+/* Does one of the session's roles need a care relationship, for its purpose? */
+extern bool SessionNeedsCare(void);
+
+/* ---- step_up.c ---- */
+
+typedef enum StepUpAction
+{
+	STEP_UP_BREAK_GLASS,
+	STEP_UP_CONSENT,
+	STEP_UP_ACTIONS
+} StepUpAction;
+
+/* What labels demand: by law, and by phi.step_up_rule. */
+extern unsigned LabelDemands(const phi_labels *labels);
+
+/* What a purpose demands of every row. */
+extern unsigned PurposeDemands(phi_purpose purpose);
+
+/* Does a rule have the action need a fresh step-up, which the session has not? */
+extern bool StepUpMissing(StepUpAction action);
+
+/* ---- glass.c ---- */
+
+extern void GlassInit(void); /* from ConsentInit: its settings */
+
 /* ---- row.c ---- */
 
 /* Have the decisions at hand for the workers that a parallel plan is about to start. */
@@ -149,8 +198,9 @@ extern phi_labels LabelsOfArray(Datum labels);
 /* ---- one relcache callback for all (the number of callbacks is limited) ---- */
 
 extern void LabelsInvalidate(Oid relid);
-extern void RulesInvalidate(Oid relid);
+extern bool RulesInvalidate(Oid relid); /* true when the forms or the need for care may be others */
 extern void VerdictsInvalidate(Oid relid);
+extern bool StepUpInvalidate(Oid relid); /* true when it was about its table */
 
 extern void VerdictInit(void); /* from ConsentInit: its setting */
 

@@ -271,8 +271,8 @@ BEGIN
 	INSERT INTO phi.table_description SELECT said.*;
 	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = describe.relation) THEN
 		FOR member IN SELECT phi.tree(describe.relation) LOOP
-			EXECUTE format('ALTER POLICY phi_access ON %1$s USING (%2$s) WITH CHECK (%2$s)', member,
-						   phi.row_predicate(describe.relation));
+			EXECUTE format('ALTER POLICY phi_access ON %1$s USING (%2$s) WITH CHECK (%2$s OR %3$s)', member,
+						   phi.row_predicate(describe.relation), phi.creation_predicate(describe.relation));
 		END LOOP;
 		PERFORM phi.audit_record('describe', describe.relation, concat_ws(' ', 'as', coalesce(describe.resource_type, 'no type'),
 			'labels ' || array_to_string(describe.labels, ' '), 'columns ' || nullif(array_to_string(

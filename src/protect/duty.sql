@@ -46,6 +46,10 @@ BEGIN
 		SELECT FROM phi.duty_grant g WHERE g.db_role = change_duty.db_role AND g.duty IN ('key_custodian', 'security_officer'))) THEN
 		EXECUTE verb || ' SELECT ON TABLE phi.progress' || role_name;
 	END IF;
+	IF change_duty.duty = 'privacy_officer' THEN
+		EXECUTE verb || ' SELECT ON TABLE phi.organization, phi.membership, phi.care_relationship, phi.person, phi.proxy, '
+			'phi.break_glass_review' || role_name;
+	END IF;
 	IF change_duty.duty = 'auditor' THEN
 		EXECUTE verb || ' USAGE ON SCHEMA phi_audit' || role_name;
 		EXECUTE verb || ' SELECT ON TABLE phi_audit.event, phi_audit.leaf, phi_audit.checkpoint' || role_name;
@@ -110,7 +114,13 @@ FROM (VALUES
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,destroy_key,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{labels_for,reveal,reveal_column,can_access,row_access,permitted_subjects,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	('application', '{labels_for,reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,logout}'),
+	('security_officer', '{require_care,require_step_up,allow_action,set_organization,add_member,end_membership,register_person,
+		forget_person}'),
+	('privacy_officer', '{set_organization,add_member,end_membership,relate,end_relation,register_person,forget_person,add_proxy,
+		end_proxy,review_break_glass,simulate,simulate_forms}'),
+	('application', '{relate,end_relation,break_glass,my_consents,grant_my_consent,deny_my_consent,revoke_my_consent,
+		my_disclosures}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -208,6 +208,29 @@ HasRowArguments(List *arguments, const ProtectedRelation *relation)
 	return true;
 }
 
+/* Are the arguments relation and subject, and whatever follows? */
+static bool
+HasFirstArguments(List *arguments, const ProtectedRelation *relation)
+{
+	Node *table = linitial(arguments);
+
+	return IsA(table, Const) && DatumGetObjectId(((Const *) table)->constvalue) == relation->root &&
+		   IsColumn(lsecond(arguments), relation->subject);
+}
+
+/* Are the arguments relation, subject and labels? */
+static bool
+HasShortArguments(List *arguments, const ProtectedRelation *relation)
+{
+	Node *labels = list_length(arguments) > 2 ? lthird(arguments) : NULL;
+
+	if (!HasFirstArguments(arguments, relation))
+		return false;
+	if (relation->labels != 0)
+		return labels != NULL && IsColumn(labels, relation->labels);
+	return labels == NULL || IsA(labels, Const);
+}
+
 /* Is it phi.row_access(relation, subject, ...), as guard_rows() writes it? */
 static bool
 IsAccessCall(Node *node, const ProtectedRelation *relation)
@@ -217,23 +240,33 @@ IsAccessCall(Node *node, const ProtectedRelation *relation)
 											   : description->other_subject_count == 0 ? 3 + ROW_ATTRIBUTES
 																					   : 4 + ROW_ATTRIBUTES);
 	List *arguments;
-	Node *table;
-	Node *labels;
 
 	if (node == NULL || !IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != row_access)
 		return false;
 	arguments = ((FuncExpr *) node)->args;
-	table = linitial(arguments);
-	if (!IsA(table, Const) || DatumGetObjectId(((Const *) table)->constvalue) != relation->root)
-		return false;
-	if (!IsColumn(lsecond(arguments), relation->subject))
-		return false;
-	if (description->by_row)
-		return HasRowArguments(arguments, relation);
-	labels = list_length(arguments) > 2 ? lthird(arguments) : NULL;
-	if (relation->labels != 0)
-		return labels != NULL && IsColumn(labels, relation->labels);
-	return labels == NULL || IsA(labels, Const);
+	return description->by_row ? HasFirstArguments(arguments, relation) && HasRowArguments(arguments, relation)
+							   : HasShortArguments(arguments, relation);
+}
+
+/* Is it phi.may_create(relation, subject, labels)? */
+static bool
+IsCreateCall(Node *node, const ProtectedRelation *relation)
+{
+	return node != NULL && IsA(node, FuncExpr) &&
+		   ((FuncExpr *) node)->funcid == PhiFunction("may_create", 3) &&
+		   HasShortArguments(((FuncExpr *) node)->args, relation);
+}
+
+/* Is it phi.row_access(...) OR phi.may_create(...)? */
+static bool
+IsAccessCheck(Node *node, const ProtectedRelation *relation)
+{
+	List *sides = node != NULL && IsA(node, BoolExpr) && ((BoolExpr *) node)->boolop == OR_EXPR
+					  ? ((BoolExpr *) node)->args
+					  : NIL;
+
+	return list_length(sides) == 2 && IsAccessCall(linitial(sides), relation) &&
+		   IsCreateCall(lsecond(sides), relation);
 }
 
 /* Is it phi_access, for everybody and every command? */
@@ -242,8 +275,7 @@ IsAccessPolicy(const Policy *policy, const ProtectedRelation *relation)
 {
 	return strcmp(policy->name, "phi_access") == 0 && policy->command == '*' &&
 		   !policy->permissive && policy->for_all &&
-		   IsAccessCall(policy->qual, relation) &&
-		   IsAccessCall(policy->check, relation);
+		   IsAccessCall(policy->qual, relation) && IsAccessCheck(policy->check, relation);
 }
 
 /* What the policies of a table give. */

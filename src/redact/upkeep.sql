@@ -163,6 +163,18 @@ REVOKE ALL ON FUNCTION phi.row_predicate(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.row_predicate(regclass) IS
 	'Internal: the condition of the policies of a protected table';
 
+CREATE FUNCTION phi.creation_predicate(relation regclass) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT format('phi.may_create(%L::pg_catalog.regclass, %I%s)', p.relation::text, p.subject_column,
+						  coalesce(', ' || quote_ident(p.labels_column), ''))
+			FROM phi.table_policy p WHERE p.relation = creation_predicate.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.creation_predicate(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.creation_predicate(regclass) IS
+	'Internal: what lets a subject''s first row in, beside the condition of the policies';
+
 CREATE FUNCTION phi.guard_rows(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -181,8 +193,8 @@ BEGIN
 		WHERE y.policy IS NULL OR NOT c.relrowsecurity OR NOT c.relforcerowsecurity
 	LOOP
 		IF NOT member.has_policy THEN
-			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
-						   member.name, predicate, predicate);
+			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) '
+						   'WITH CHECK (%s OR %s)', member.name, predicate, predicate, phi.creation_predicate(guard_rows.relation));
 		END IF;
 		IF NOT member.filtered AND NOT EXISTS (
 			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN
