@@ -36,7 +36,7 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/consent/relations.sql \
 	src/consent/step_up.sql src/consent/glass.sql src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
