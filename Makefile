@@ -12,10 +12,10 @@ PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
-CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import label_row labels map permitted planner record row rules share store support verdict
+CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json fhir_provision fhir_read fhir_values fhir_write import label_row labels map permitted planner record row rules share store stored_row support verdict
 TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt
 PROTECT = suggest
-REDACT = changed foreign intact guards redact upkeep
+REDACT = changed foreign intact guards redact upkeep write write_statement
 
 OBJS = src/phi_guard.o \
 	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
@@ -33,7 +33,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/audit/audit.sql src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql build/encrypted_types.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/duty.sql
+	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
 
 DATA_built = phi_guard--$(EXTVERSION).sql
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build

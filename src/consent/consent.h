@@ -9,6 +9,8 @@
 #include "platform/platform.h"
 #include "platform/registry.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "consent/attributes.h"
 #include "core/decide.h"
 #include "core/forms.h"
@@ -40,6 +42,11 @@ extern phi_verdict SubjectVerdict(uint64 subject_token, RowFacts *facts);
  */
 extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set,
 								 const ProtectedColumn *column, const RowAttributes *attributes);
+
+/* ---- stored_row.c ---- */
+
+/* What the row predicate says of a row of the relation, with the columns of the relation asked for. */
+extern bool StoredRowPermitted(const ProtectedRelation *relation, HeapTuple row, TupleDesc columns);
 
 /* ---- planner.c ---- */
 

@@ -158,6 +158,7 @@ COMMENT ON FUNCTION phi.row_access_support(internal) IS
 CREATE FUNCTION phi.permitted_subjects(relation regclass, subject anyelement, mark phi.planner_mark) RETURNS anyarray
 	LANGUAGE c STABLE PARALLEL SAFE SUPPORT phi.row_access_support AS 'MODULE_PATHNAME', 'phi_permitted_subjects';
 REVOKE ALL ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) TO PUBLIC; -- the planner alone can call it
 COMMENT ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) IS
 	'The subjects whose rows phi.row_access may let pass, for an index; the planner alone can call it';
 
@@ -165,6 +166,8 @@ CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[] D
 	RETURNS boolean
 	LANGUAGE c STABLE PARALLEL SAFE COST 1 SUPPORT phi.row_access_support AS 'MODULE_PATHNAME', 'phi_row_access';
 REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[]) FROM PUBLIC;
+-- A policy calls it as whoever touches the table; it tells a session about itself alone.
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[]) TO PUBLIC;
 COMMENT ON FUNCTION phi.row_access(regclass, "any", text[]) IS
 	'The row predicate of protected tables: may this session see rows of the relation that belong to the subject?';
 
@@ -173,6 +176,7 @@ CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[], 
 	LANGUAGE c STABLE PARALLEL SAFE COST 4 SUPPORT phi.row_access_support
 	AS 'MODULE_PATHNAME', 'phi_row_access_described';
 REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") TO PUBLIC; -- as above
 COMMENT ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") IS
 	'The row predicate of tables that phi.describe() named columns of';
 
@@ -181,6 +185,7 @@ CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[], 
 	LANGUAGE c STABLE PARALLEL SAFE COST 4 SUPPORT phi.row_access_support
 	AS 'MODULE_PATHNAME', 'phi_row_access_described';
 REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") TO PUBLIC; -- as above
 COMMENT ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") IS
 	'The same for rows with further subjects: columns of them, or of arrays of them';
 

@@ -489,6 +489,26 @@ RegistryRelation(Oid relid)
 }
 
 /*
+ * The relation of a redacted view, or NULL.
+ */
+const ProtectedRelation *
+RegistryView(Oid view)
+{
+	Registry *registry = CurrentRegistry();
+	HASH_SEQ_STATUS status;
+	TablePolicy *policy;
+	Oid relation = InvalidOid;
+
+	if (!registry)
+		return NULL;
+	hash_seq_init(&status, registry->policies);
+	while ((policy = hash_seq_search(&status)) != NULL)
+		if (policy->view == view)
+			relation = policy->relation;
+	return OidIsValid(relation) ? RegistryRelation(relation) : NULL;
+}
+
+/*
  * The column a value was sealed for, or NULL.
  */
 const ProtectedColumn *

@@ -78,6 +78,9 @@ typedef struct ProtectedRelation
 /* NULL when the relation is not protected. */
 extern const ProtectedRelation *RegistryRelation(Oid relid);
 
+/* The relation whose redacted view this is; NULL for any other. */
+extern const ProtectedRelation *RegistryView(Oid view);
+
 /* The column a value was sealed for; NULL when the id was never given. */
 extern const ProtectedColumn *RegistryColumn(uint16 column_id);
 

@@ -106,11 +106,11 @@ FROM (VALUES
 	('security_officer', '{classify,declassify,describe,protect,protect_plan,protect_online,online_begin,online_step,cancel_online,
 		unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,install_default_rules,set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,suggest,sample_kinds,
 		kind_of_name,kind_of_value,redact,whoami}'::pg_catalog.name[]),
-	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,explain_access,can_access,redact,whoami}'),
+	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,explain_access,can_access,redact,whoami,k_anonymity,l_diversity,column_list}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,destroy_key,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{labels_for,reveal,reveal_column,can_access,row_access,permitted_subjects,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	('application', '{labels_for,reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -41,8 +41,11 @@ extern void GuardPolicy(const RangeVar *table, const char *policy, const char *v
 /* CREATE RULE. */
 extern void GuardRule(const RangeVar *table);
 
-/* CREATE OR REPLACE VIEW, CREATE TRIGGER: refused where it is a redacted view. */
+/* CREATE OR REPLACE VIEW: refused where it is a redacted view. */
 extern void GuardView(Oid relid);
+
+/* CREATE TRIGGER: refused on a redacted view, but for the one that is there. */
+extern void GuardViewTrigger(const CreateTrigStmt *statement);
 
 /* ALTER VIEW, or ALTER TABLE of a view. */
 extern void GuardViewAlter(const AlterTableStmt *statement, Oid relid);

@@ -204,7 +204,7 @@ CREATE FUNCTION phi.drop_view(relation regclass, view regclass) RETURNS void
 DECLARE
 	found_on text := (
 		SELECT format('%s "%s"', CASE WHEN o.is_trigger THEN 'trigger' ELSE 'rule' END, o.name)
-		FROM (SELECT tgname, true FROM pg_trigger WHERE tgrelid = view AND NOT tgisinternal
+		FROM (SELECT tgname, true FROM pg_trigger WHERE tgrelid = view AND NOT tgisinternal AND tgname <> '~phi_write'
 			  UNION ALL SELECT rulename, false FROM pg_rewrite WHERE ev_class = view AND rulename <> '_RETURN')
 			AS o (name, is_trigger) LIMIT 1);
 BEGIN
@@ -229,6 +229,24 @@ END $$;
 REVOKE ALL ON FUNCTION phi.drop_view(regclass, regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.drop_view(regclass, regclass) IS 'Internal: drops a redacted view that nothing depends on';
 
+CREATE FUNCTION phi.write_through() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_write_through';
+REVOKE ALL ON FUNCTION phi.write_through() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.write_through() TO PUBLIC; -- who restores a view creates its trigger
+COMMENT ON FUNCTION phi.write_through() IS
+	'Trigger of redacted views: writes to the table what differs from what the view showed';
+
+CREATE FUNCTION phi.make_writable(view regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = view AND t.tgname = '~phi_write') THEN
+		EXECUTE format('CREATE TRIGGER "~phi_write" INSTEAD OF INSERT OR UPDATE OR DELETE ON %s '
+			'FOR EACH ROW EXECUTE FUNCTION phi.write_through()', view);
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.make_writable(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.make_writable(regclass) IS 'Internal: gives a redacted view its trigger, where it is missing';
+
 CREATE FUNCTION phi.create_view(relation regclass, schema_name name, view_name name) RETURNS regclass
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -247,6 +265,7 @@ BEGIN
 	EXECUTE format('ALTER VIEW %s OWNER TO %I', full_name,
 				   (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation));
 	UPDATE phi.table_policy p SET view = full_name::regclass WHERE p.relation = create_view.relation;
+	PERFORM phi.make_writable(full_name::regclass);
 	RETURN full_name::regclass;
 END $$;
 REVOKE ALL ON FUNCTION phi.create_view(regclass, name, name) FROM PUBLIC;
@@ -341,6 +360,7 @@ BEGIN
 	INTO names, expressions FROM phi.view_columns(refresh_view.relation) v;
 	EXECUTE format('CREATE OR REPLACE VIEW %s (%s)%s AS SELECT %s FROM %s', present, names,
 				   phi.view_options(present), expressions, refresh_view.relation);
+	PERFORM phi.make_writable(present);
 	RETURN present;
 END $$;
 REVOKE ALL ON FUNCTION phi.refresh_view(regclass, text) FROM PUBLIC;

@@ -338,7 +338,7 @@ BeforeCommand(Upkeep *work, Node *statement)
 						((AlterPolicyStmt *) statement)->policy_name, "alter");
 			break;
 		case T_CreateTrigStmt:
-			GuardView(RangeVarGetRelid(((CreateTrigStmt *) statement)->relation, NoLock, true));
+			GuardViewTrigger((CreateTrigStmt *) statement);
 			break;
 		case T_ViewStmt:
 			if (((ViewStmt *) statement)->replace)

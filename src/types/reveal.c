@@ -11,6 +11,7 @@
  * whoever writes.  Rules are refused by the planner hook.
  *-------------------------------------------------------------------------
  */
+#include "types/reveal.h"
 #include "types/sealing.h"
 
 #include "access/xact.h"
@@ -235,18 +236,44 @@ ValueRow(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *col
  * was sealed under.
  */
 static phi_form
-PermittedForm(FunctionCallInfo fcinfo, RevealState *state, const phi_header *header,
-			  const ProtectedColumn *column)
+PermittedForm(const phi_header *header, const ProtectedColumn *column, const RowAttributes *row)
 {
 	phi_form form = SessionForm(column->kind);
-	const RowAttributes *row;
 
-	if (form == PHI_FORM_NONE)
-		return form;
-	row = ValueRow(fcinfo, state, column);
-	if (!DecideAccess(header->subject_token, header->label_set, column, row).permit)
+	if (form == PHI_FORM_NONE ||
+		!DecideAccess(header->subject_token, header->label_set, column, row).permit)
 		return PHI_FORM_NONE;
 	return form;
+}
+
+Datum
+ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint16 label_set,
+			Datum plain, bool *isnull)
+{
+	phi_header header = {.subject_token = subject_token, .label_set = label_set};
+	phi_form form = PermittedForm(&header, column, NULL);
+	InnerType inner;
+	phi_bytes bytes;
+	uint8 *copy;
+	Datum shown;
+	bool owned;
+
+	*isnull = form == PHI_FORM_NONE;
+	if (form == PHI_FORM_FULL)
+		return plain;
+	/* The view shows some numbers in a type of their own, which has no inner one. */
+	*isnull = *isnull || type == INT2OID || type == INT4OID || type == INT8OID ||
+			  type == FLOAT4OID || type == FLOAT8OID || type == JSONOID;
+	if (*isnull)
+		return (Datum) 0;
+	inner = InnerOfPlain(type);
+	bytes = InnerToBytes(inner, plain, &owned);
+	copy = palloc(bytes.size + 1);
+	memcpy(copy, bytes.data, bytes.size);
+	shown = ShowForm(inner, column->kind, form, copy, bytes.size, isnull);
+	SecretWipe(copy, bytes.size);
+	pfree(copy);
+	return shown;
 }
 
 /*
@@ -274,7 +301,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = PermittedForm(fcinfo, state, &header, column);
+	form = PermittedForm(&header, column, ValueRow(fcinfo, state, column));
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
 	if (column_id != 0 && column_id != header.column_id)
