@@ -98,6 +98,16 @@ CREATE TEMP TABLE ra_copy AS SELECT id, patient, note FROM ra_obs;
 SELECT patient, count(*) AS copied, count(phi.reveal(note)) AS revealed FROM ra_copy GROUP BY 1 ORDER BY 1; -- fewer of 2, 3 and 6
 RESET SESSION AUTHORIZATION;
 
+-- writing through the view: the row as it will be is asked
+SET SESSION AUTHORIZATION ra_clinician;
+UPDATE ra_obs_redacted SET note = 'changed' WHERE id = 28 RETURNING id, note; -- ok: patient 2 permits 2020; RETURNING knows no time, and shows none
+INSERT INTO ra_obs_redacted (id, patient, note) VALUES (200, 2, 'new'); -- fails: no time, and the view has none to write
+INSERT INTO ra_obs_redacted (id, patient, note) VALUES (200, 1, 'new'); -- ok
+RESET SESSION AUTHORIZATION;
+SET row_security = off;
+DELETE FROM ra_obs WHERE id = 200; -- ok
+RESET row_security;
+
 -- explained with what the row says
 SET SESSION AUTHORIZATION ra_researcher;
 SELECT permit, reason, directive IS NOT NULL AS by_consent FROM phi.explain_access(2, 'ra_obs', data_time => '2020-06-15'); -- permits
