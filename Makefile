@@ -12,11 +12,13 @@ CORE = status bytes xaes mac envelope merkle codes directive directive_compile d
 	token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
-SESSION = context identity portal session jwks login revocation uses attempts stepup
+SESSION = context identity membership portal session jwks login revocation uses attempts stepup
 AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding log \
 	queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
-CONSENT = access codes directives evaluate explain fhir_compile fhir_json fhir_provision fhir_prune fhir_read \
-	fhir_values fhir_write import label_row labels planner record row rules share store verdict
+CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
+	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \
+	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
+	support verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger reveal \
 	reseal usage rows adopt pgcrypto adopt_pgp shred
 PROTECT = suggest
@@ -33,13 +35,16 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 	smallint:numeric integer:numeric bigint:numeric real:numeric float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
-SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql src/audit/audit.sql \
-	src/audit/evidence.sql src/audit/retention.sql src/audit/accounting.sql src/audit/second_opinion.sql \
-	src/consent/consent.sql src/consent/directive.sql src/consent/labels.sql src/types/types.sql \
-	build/encrypted_types.sql src/types/search.sql src/redact/redact.sql src/redact/upkeep.sql \
-	src/protect/classify.sql src/protect/plan.sql src/protect/protect.sql src/protect/rotation.sql \
-	src/protect/retag.sql src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/shred.sql \
-	src/protect/suggest.sql src/protect/anonymity.sql src/protect/duty.sql
+SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
+	src/session/membership.sql src/audit/audit.sql src/audit/evidence.sql src/audit/retention.sql \
+	src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
+	src/consent/labels.sql src/consent/relations.sql src/consent/step_up.sql src/consent/glass.sql \
+	src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql \
+	src/types/search.sql src/redact/redact.sql src/redact/upkeep.sql src/protect/classify.sql src/protect/plan.sql \
+	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql \
+	src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql \
+	src/protect/duty.sql
+
 
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify

@@ -28,6 +28,7 @@ typedef struct AuditEvent
 	int column_count;           /* columns concerned */
 	const char *const *columns; /* or NULL: all of them, or none in particular */
 	int64 consent_id;           /* directive concerned, or 0 */
+	int64 break_glass_id;       /* of phi.glass, or 0 */
 } AuditEvent;
 
 /* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */

@@ -136,6 +136,8 @@ SetWhat(EventRow *row, const AuditEvent *event)
 	}
 	if (event->consent_id != 0)
 		SetColumn(row, EVENT_CONSENT_ID, Int64GetDatum(event->consent_id));
+	if (event->break_glass_id != 0)
+		SetColumn(row, EVENT_BREAK_GLASS_ID, Int64GetDatum(event->break_glass_id));
 	if (event->columns != NULL)
 		EventSetTexts(row, EVENT_COLUMN_NAMES, event->columns, event->column_count);
 }

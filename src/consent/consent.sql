@@ -18,6 +18,11 @@ ALTER TABLE phi.label_set ENABLE ALWAYS TRIGGER policy_changed;
 SELECT pg_catalog.pg_extension_config_dump('phi.label_set', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.label_set_id_seq', '');
 
+CREATE FUNCTION phi.check_labels(labels text[]) RETURNS void
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'phi_check_labels';
+REVOKE ALL ON FUNCTION phi.check_labels(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.check_labels(text[]) IS 'Internal: raises an error for what are no labels';
+
 -- Role rules ---------------------------------------------------------------
 
 CREATE TABLE phi.role_rule
@@ -125,19 +130,70 @@ REVOKE ALL ON FUNCTION phi.can_access("any", text[]) FROM PUBLIC;
 COMMENT ON FUNCTION phi.can_access("any", text[]) IS
 	'May this session see something of the subject, in rows with these labels?';
 
+CREATE TYPE phi.planner_mark;
+COMMENT ON TYPE phi.planner_mark IS
+	'What only the planner gives to a function; it has no values that could be written';
+
+CREATE FUNCTION phi.planner_mark_in(cstring) RETURNS phi.planner_mark
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_planner_mark_in';
+REVOKE ALL ON FUNCTION phi.planner_mark_in(cstring) FROM PUBLIC;
+COMMENT ON FUNCTION phi.planner_mark_in(cstring) IS 'Input of phi.planner_mark: raises an error';
+
+CREATE FUNCTION phi.planner_mark_out(phi.planner_mark) RETURNS cstring
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_planner_mark_out';
+REVOKE ALL ON FUNCTION phi.planner_mark_out(phi.planner_mark) FROM PUBLIC;
+COMMENT ON FUNCTION phi.planner_mark_out(phi.planner_mark) IS 'Output of phi.planner_mark, for EXPLAIN';
+
+CREATE TYPE phi.planner_mark
+(
+	INPUT = phi.planner_mark_in, OUTPUT = phi.planner_mark_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4
+);
+
+CREATE FUNCTION phi.row_access_support(internal) RETURNS internal
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_row_access_support';
+REVOKE ALL ON FUNCTION phi.row_access_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION phi.row_access_support(internal) IS
+	'Planner support of phi.row_access: how many rows it lets pass, at which cost, and by which index they are found';
+
+CREATE FUNCTION phi.permitted_subjects(relation regclass, subject anyelement, mark phi.planner_mark) RETURNS anyarray
+	LANGUAGE c STABLE PARALLEL SAFE SUPPORT phi.row_access_support AS 'MODULE_PATHNAME', 'phi_permitted_subjects';
+REVOKE ALL ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) TO PUBLIC; -- the planner alone can call it
+COMMENT ON FUNCTION phi.permitted_subjects(regclass, anyelement, phi.planner_mark) IS
+	'The subjects whose rows phi.row_access may let pass, for an index; the planner alone can call it';
+
 CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[] DEFAULT NULL)
 	RETURNS boolean
-	LANGUAGE c STABLE PARALLEL SAFE COST 1 AS 'MODULE_PATHNAME', 'phi_row_access';
+	LANGUAGE c STABLE PARALLEL SAFE COST 1 SUPPORT phi.row_access_support AS 'MODULE_PATHNAME', 'phi_row_access';
 REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[]) FROM PUBLIC;
 -- A policy calls it as whoever touches the table; it tells a session about itself alone.
 GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[]) TO PUBLIC;
 COMMENT ON FUNCTION phi.row_access(regclass, "any", text[]) IS
 	'The row predicate of protected tables: may this session see rows of the relation that belong to the subject?';
 
+CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[], code "any", data_time "any",
+	author "any", encounter "any", reference "any") RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE COST 4 SUPPORT phi.row_access_support
+	AS 'MODULE_PATHNAME', 'phi_row_access_described';
+REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") TO PUBLIC; -- as above
+COMMENT ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any") IS
+	'The row predicate of tables that phi.describe() named columns of';
+
+CREATE FUNCTION phi.row_access(relation regclass, subject "any", labels text[], code "any", data_time "any",
+	author "any", encounter "any", reference "any", VARIADIC other_subjects "any") RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE COST 4 SUPPORT phi.row_access_support
+	AS 'MODULE_PATHNAME', 'phi_row_access_described';
+REVOKE ALL ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") TO PUBLIC; -- as above
+COMMENT ON FUNCTION phi.row_access(regclass, "any", text[], "any", "any", "any", "any", "any", "any") IS
+	'The same for rows with further subjects: columns of them, or of arrays of them';
+
 CREATE FUNCTION phi.explain_access(subject "any", relation regclass DEFAULT NULL,
-	labels text[] DEFAULT NULL, OUT permit boolean, OUT reason text, OUT directive bigint,
+	labels text[] DEFAULT NULL, code text[] DEFAULT NULL, data_time timestamptz DEFAULT NULL, author text DEFAULT NULL,
+	encounter text DEFAULT NULL, reference text DEFAULT NULL, OUT permit boolean, OUT reason text, OUT directive bigint,
 	OUT explanation text) RETURNS record
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_explain_access';
-REVOKE ALL ON FUNCTION phi.explain_access("any", regclass, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION phi.explain_access("any", regclass, text[]) IS
+REVOKE ALL ON FUNCTION phi.explain_access("any", regclass, text[], text[], timestamptz, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.explain_access("any", regclass, text[], text[], timestamptz, text, text, text) IS
 	'The decision for a subject in words, with the consent behind it';

@@ -35,7 +35,16 @@ CREATE INDEX consent_fhir_id_idx ON phi.consent (subject_token, fhir_id)
 COMMENT ON TABLE phi.consent IS
 	'Consents of subjects: program is what is evaluated, source what it was compiled from; without a program, problem says why';
 
-CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON phi.consent
+CREATE FUNCTION phi.consent_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_consent_changed';
+REVOKE ALL ON FUNCTION phi.consent_changed() FROM PUBLIC;
+COMMENT ON FUNCTION phi.consent_changed() IS
+	'Row trigger of phi.consent: every session forgets what it cached of the subject';
+
+CREATE TRIGGER consent_changed BEFORE INSERT OR UPDATE OR DELETE ON phi.consent
+	FOR EACH ROW EXECUTE FUNCTION phi.consent_changed();
+ALTER TABLE phi.consent ENABLE ALWAYS TRIGGER consent_changed;
+CREATE TRIGGER policy_changed AFTER TRUNCATE ON phi.consent
 	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
 ALTER TABLE phi.consent ENABLE ALWAYS TRIGGER policy_changed;
 

@@ -264,10 +264,9 @@ EvaluateSubject(char *subject, const phi_consent_request *request, int64 *direct
 {
 	const char *key = strncmp(subject, "Patient/", 8) == 0 ? subject + 8 : subject;
 	char *utf8 = pg_server_to_any(key, strlen(key), PG_UTF8);
-	int64 until = PHI_TIME_MAX;
 
-	return ReadConsents(PhiRelation("consent"), SubjectTokenOfText(utf8, strlen(utf8)), request,
-						&until, directive);
+	return CombineConsents(PhiRelation("consent"), SubjectTokenOfText(utf8, strlen(utf8)), request,
+						   directive);
 }
 
 /* The subjects of the request: one, or an array. */

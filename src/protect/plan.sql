@@ -13,10 +13,11 @@ BEGIN
 	WHERE NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = table_blockers.relation AND c.kind <> 'none')
 	UNION ALL
 	SELECT CASE WHEN k.name = subject THEN 'subject column is classified'
-				WHEN k.name = labels THEN 'label column is classified' ELSE 'primary key is classified' END,
+				WHEN k.name = labels THEN 'label column is classified'
+				WHEN k.name = ANY (keys) THEN 'primary key is classified' ELSE 'described column is classified' END,
 		format('%s.%I', table_blockers.relation, k.name),
 		format('SELECT phi.declassify(%L, %L)', table_blockers.relation, k.name)
-	FROM (SELECT unnest(keys) UNION SELECT subject UNION SELECT labels) AS k (name)
+	FROM (SELECT unnest(keys || phi.described_columns(table_blockers.relation)) UNION SELECT subject UNION SELECT labels) AS k (name)
 		JOIN phi.column_policy c ON c.relation = table_blockers.relation AND c.column_name = k.name AND c.kind <> 'none'
 	UNION ALL
 	SELECT 'subject column is not of type bigint, integer, smallint, uuid or text',

@@ -28,6 +28,7 @@
 #include "keyring/keyring.h"
 #include "miscadmin.h"
 #include "session/context.h"
+#include "session/membership.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -52,6 +53,9 @@ enum EnrollmentColumn
 static SessionContext Session;
 static bool Loaded = false;
 
+/* What its actor belongs to, by phi.membership; empty when not identified. */
+static Memberships Belongs;
+
 /* Set by the relcache callback: what was read may have changed. */
 static bool Stale = false;
 
@@ -74,7 +78,8 @@ static uint64 Generation = 1;
 static void
 EnrollmentInvalidated(Datum arg, Oid relid)
 {
-	if (relid == InvalidOid || relid == EnrollmentTable || IsRevocationTable(relid))
+	if (relid == InvalidOid || relid == EnrollmentTable || IsRevocationTable(relid) ||
+		MembershipsReadFrom(relid))
 	{
 		Stale = true;
 		SessionTick++;
@@ -273,6 +278,30 @@ ReadSession(SessionContext *fresh)
 	return ApplyTime(fresh);
 }
 
+/* What the actor of a session belongs to; nothing without one. */
+static void
+ReadMemberships(const SessionContext *session, Memberships *memberships)
+{
+	if (session->identified)
+	{
+		MembershipsRead(session->actor, session->organization,
+						GetCurrentStatementStartTimestamp(), memberships);
+		return;
+	}
+	memset(memberships, 0, sizeof(Memberships));
+	memberships->from = DT_NOBEGIN;
+	memberships->until = DT_NOEND;
+}
+
+/* Do the memberships that were read hold at the time of this statement? */
+static inline bool
+MembershipsHold(void)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	return now >= Belongs.from && now < Belongs.until;
+}
+
 /*
  * Read the session anew, again if an invalidation came meanwhile.  An error
  * leaves it unidentified and to be read at the next call.
@@ -281,6 +310,8 @@ static void
 LoadSession(void)
 {
 	SessionContext fresh;
+	Memberships memberships;
+	bool changed;
 
 	Loaded = false;
 	do
@@ -291,13 +322,15 @@ LoadSession(void)
 		LoadedCatalog = CatalogGeneration();
 		LoadedTransaction = CurrentLocalTransaction();
 		LoadedUntil = ReadSession(&fresh);
+		ReadMemberships(&fresh, &memberships);
 	} while (Stale || LoadedContext != SessionTick || LoadedCatalog != CatalogGeneration());
 
-	if (memcmp(&fresh, &Session, sizeof(fresh)) != 0)
-	{
-		memcpy(&Session, &fresh, sizeof(fresh));
+	changed = memcmp(&fresh, &Session, sizeof(fresh)) != 0 ||
+			  memcmp(memberships.of, Belongs.of, sizeof(Belongs.of)) != 0;
+	memcpy(&Session, &fresh, sizeof(fresh));
+	memcpy(&Belongs, &memberships, sizeof(Belongs));
+	if (changed)
 		Generation++;
-	}
 	Loaded = true;
 }
 
@@ -316,7 +349,8 @@ SessionCurrent(void)
 	static const SessionContext nobody = {.purpose = PHI_PURPOSE_NONE};
 
 	if (likely(Loaded && !Stale && LoadedRole == GetSessionUserId() &&
-			   LoadedContext == SessionTick && LoadedCatalog == CatalogGeneration() && HoldsNow()))
+			   LoadedContext == SessionTick && LoadedCatalog == CatalogGeneration() && HoldsNow() &&
+			   MembershipsHold()))
 		return &Session;
 	if (!IsTransactionState())
 		return &nobody;
@@ -353,8 +387,7 @@ SessionReferences(uint64 *references)
 	references[count++] = ActorReference("actor", session->actor);
 	for (int i = 0; i < session->role_count; i++)
 		references[count++] = ActorReference("role", session->roles[i]);
-	if (session->organization[0] != '\0')
-		references[count++] = ActorReference("organization", session->organization);
+	count += MembershipReferences(&Belongs, references + count);
 	for (int i = 0; i < session->group_count; i++)
 		references[count++] = ActorReference("group", session->groups[i]);
 	return count;

@@ -17,7 +17,8 @@
 
 #define SESSION_MAX_ROLES      16
 #define SESSION_MAX_GROUPS     32
-#define SESSION_MAX_REFERENCES (SESSION_MAX_ROLES + SESSION_MAX_GROUPS + 2)
+#define SESSION_MAX_MEMBERSHIPS 128 /* groups and organizations on record, with those above */
+#define SESSION_MAX_REFERENCES (SESSION_MAX_ROLES + SESSION_MAX_GROUPS + SESSION_MAX_MEMBERSHIPS + 2)
 #define SESSION_NAME_SIZE      128 /* bytes, with the terminator */
 
 /* Where the identity comes from. */
@@ -63,7 +64,10 @@ extern uint64 SessionGeneration(void);
  */
 extern uint64 SessionTick;
 
-/* The references the session stands for: actor, roles, organization, groups; at most SESSION_MAX_REFERENCES. */
+/*
+ * The references the session stands for, the actor's first: roles, groups and
+ * organizations by its login and by phi.membership; at most SESSION_MAX_REFERENCES.
+ */
 extern int SessionReferences(uint64 *references);
 
 /*

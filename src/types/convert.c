@@ -68,7 +68,7 @@ TargetArguments(FunctionCallInfo fcinfo, int first, SealTarget *target)
 	if (!column)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column id is not registered")));
 	initStringInfo(&keys);
-	KeyArguments(fcinfo, first + 3, &keys);
+	KeyArguments(fcinfo, first + 3, PG_NARGS(), &keys);
 	target->column = column;
 	target->label_set = LabelSetId(PG_GETARG_DATUM(first + 2), PG_ARGISNULL(first + 2));
 	target->subject_token =

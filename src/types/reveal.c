@@ -38,9 +38,30 @@ typedef struct RevealState
 {
 	InnerType inner;
 	StringInfoData keys;
+	int key_end;			   /* argument after those of the key: the planner's mark, or none */
+	bool described;			   /* labels and attributes of the row come after the mark */
+	RowAttributes attributes;
 	const ProtectedColumn *column; /* of the last value, and the registry it is from */
 	uint64 registry_generation;
 } RevealState;
+
+/* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
+static void
+FindMark(FunctionCallInfo fcinfo, RevealState *state)
+{
+	Oid mark = PhiType("planner_mark");
+
+	state->key_end = PG_NARGS();
+	for (int i = 1; i < PG_NARGS(); i++)
+		if (get_fn_expr_argtype(fcinfo->flinfo, i) == mark)
+		{
+			state->key_end = i;
+			state->described = !PG_ARGISNULL(i) && PG_NARGS() == i + 2 + ROW_ATTRIBUTES;
+			break;
+		}
+	if (state->described)
+		AttributesInit(&state->attributes, fcinfo, state->key_end + 2);
+}
 
 /* The state of this call site. */
 static RevealState *
@@ -58,6 +79,7 @@ CallState(FunctionCallInfo fcinfo)
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &count);
 	state->inner = InnerOfEncrypted(arguments[0]);
 	initStringInfo(&state->keys);
+	FindMark(fcinfo, state);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -107,10 +129,10 @@ static void
 CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_header *header,
 		 const ProtectedColumn *column)
 {
-	if (PG_NARGS() <= first)
+	if (state->key_end <= first)
 		return;
 	resetStringInfo(&state->keys);
-	KeyArguments(fcinfo, first, &state->keys);
+	KeyArguments(fcinfo, first, state->key_end, &state->keys);
 	if (header->row_token != TargetRowToken(column->uuid, &state->keys))
 		RaiseMoved(column, "row");
 }
@@ -198,18 +220,28 @@ ShowForm(InnerType inner, phi_kind kind, phi_form form, uint8 *bytes, Size size,
 	return (Datum) 0;
 }
 
+/* What is known of the row that the value stands in; NULL where it is not one of the column's table. */
+static const RowAttributes *
+ValueRow(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *column)
+{
+	if (!state->described || PG_GETARG_OID(state->key_end) != column->relation)
+		return NULL;
+	state->attributes.fcinfo = fcinfo;
+	return &state->attributes;
+}
+
 /*
  * The form that the session may see of a value under this header; none when
- * the decision is no.
+ * the decision is no.  Labels that its row has now count beside those that it
+ * was sealed under.
  */
 static phi_form
-PermittedForm(const phi_header *header, const ProtectedColumn *column)
+PermittedForm(const phi_header *header, const ProtectedColumn *column, const RowAttributes *row)
 {
 	phi_form form = SessionForm(column->kind);
 
 	if (form == PHI_FORM_NONE ||
-		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
-			 .permit)
+		!DecideAccess(header->subject_token, header->label_set, column, row).permit)
 		return PHI_FORM_NONE;
 	return form;
 }
@@ -219,7 +251,7 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 			Datum plain, bool *isnull)
 {
 	phi_header header = {.subject_token = subject_token, .label_set = label_set};
-	phi_form form = PermittedForm(&header, column);
+	phi_form form = PermittedForm(&header, column, NULL);
 	InnerType inner;
 	phi_bytes bytes;
 	uint8 *copy;
@@ -269,7 +301,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = PermittedForm(&header, column);
+	form = PermittedForm(&header, column, ValueRow(fcinfo, state, column));
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
 	if (IsDead(&header))

@@ -215,8 +215,7 @@ MayRevealFully(const phi_header *header)
 	const ProtectedColumn *column = RegistryColumn(header->column_id);
 
 	if (!column || SessionForm(column->kind) != PHI_FORM_FULL ||
-		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
-			 .permit)
+		!DecideAccess(header->subject_token, header->label_set, column, NULL).permit)
 		return false;
 	DisclosureNote(column, PHI_FORM_FULL, header->subject_token, false);
 	return true;
