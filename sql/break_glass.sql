@@ -22,6 +22,11 @@ CREATE VIEW bg_seen AS SELECT string_agg(id::text, ' ' ORDER BY id) AS patients 
 ALTER VIEW bg_seen SET (security_invoker = true);
 GRANT SELECT ON bg_seen TO PUBLIC;
 
+CREATE TABLE bg_diary (what text);
+CREATE FUNCTION bg_trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM phi.break_glass(4, 'for the owner of the diary'); RETURN new; END $$;
+CREATE TRIGGER trap BEFORE INSERT ON bg_diary FOR EACH ROW EXECUTE FUNCTION bg_trap();
+GRANT INSERT ON bg_diary TO bg_doctor;
+
 -- who may not: and each denial is an event, though the statement failed
 SET SESSION AUTHORIZATION bg_nobody;
 SELECT phi.break_glass(1, 'unconscious in the emergency room'); -- fails: no identity
@@ -50,6 +55,7 @@ SELECT phi.break_glass(NULL::int, 'unconscious in the emergency room'); -- fails
 SELECT phi.break_glass_subject(1, '1', 'unconscious in the emergency room'); -- fails: nobody calls it
 SELECT phi.glass_record('break_glass', 1, 1, NULL); -- fails
 INSERT INTO phi.glass DEFAULT VALUES; -- fails
+INSERT INTO bg_diary VALUES ('quiet day'); -- fails: its owner's trigger breaks no glass for whoever writes
 RESET SESSION AUTHORIZATION;
 SELECT actor, outcome, reason, break_glass_id, count(*) FROM phi_audit.event WHERE action = 'break_glass' GROUP BY 1, 2, 3, 4 ORDER BY 1, 3; -- five denials
 SELECT count(*) FROM phi.glass; -- 0
@@ -155,7 +161,8 @@ RESET phi.break_glass_step_up;
 RESET phi.break_glass_ttl;
 SELECT phi.unprotect('bg_patient');
 DROP VIEW bg_seen;
-DROP TABLE bg_patient;
+DROP TABLE bg_patient, bg_diary;
+DROP FUNCTION bg_trap;
 DELETE FROM phi.glass;
 DELETE FROM phi.care_rule;
 DELETE FROM phi.consent WHERE subject = '2';

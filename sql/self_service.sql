@@ -25,6 +25,11 @@ CREATE VIEW ss_seen AS SELECT (SELECT string_agg(id::text, ' ' ORDER BY id) FROM
 ALTER VIEW ss_seen SET (security_invoker = true);
 GRANT SELECT ON ss_seen TO PUBLIC;
 
+CREATE TABLE ss_diary (what text);
+CREATE FUNCTION ss_trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM phi.grant_my_consent(actor => 'nina'); RETURN new; END $$;
+CREATE TRIGGER trap BEFORE INSERT ON ss_diary FOR EACH ROW EXECUTE FUNCTION ss_trap();
+GRANT INSERT ON ss_diary TO PUBLIC;
+
 -- nobody is anybody until an officer says so
 SET SESSION AUTHORIZATION ss_ada;
 SELECT * FROM ss_seen; -- none
@@ -100,6 +105,7 @@ SELECT status, decision, created_by FROM phi.my_consents('2'); -- 2
 SELECT * FROM phi.my_consents('1'); -- fails
 SELECT * FROM phi.my_consents('02'); -- fails
 SELECT phi.grant_my_consent(subject => '1'); -- fails
+INSERT INTO ss_diary VALUES ('fine'); -- fails: its owner's trigger consents to nothing for whoever writes
 SELECT phi.deny_my_consent(subject => '1'); -- fails
 SELECT id AS other FROM phi.consent; -- fails
 RESET SESSION AUTHORIZATION;
@@ -166,7 +172,8 @@ RESET SESSION AUTHORIZATION;
 -- leave
 SELECT phi.unprotect('ss_patient'), phi.unprotect('ss_note');
 DROP VIEW ss_seen;
-DROP TABLE ss_patient, ss_note;
+DROP TABLE ss_patient, ss_note, ss_diary;
+DROP FUNCTION ss_trap;
 DELETE FROM phi.person;
 DELETE FROM phi.proxy;
 DELETE FROM phi.consent WHERE subject IN ('1', '2', '3');

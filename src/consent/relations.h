@@ -18,11 +18,11 @@
 
 typedef enum RelationKind
 {
-	RELATION_CARE,  /* phi.care_relationship */
-	RELATION_SELF,  /* phi.person */
-	RELATION_PROXY, /* phi.proxy, of those that may read */
+	RELATION_CARE,          /* phi.care_relationship */
+	RELATION_SELF,          /* phi.person */
+	RELATION_PROXY,         /* phi.proxy, of those that may read */
 	RELATION_CONSENT_PROXY, /* and of those that may consent */
-	RELATION_GLASS, /* phi.glass, of those in force */
+	RELATION_GLASS,         /* phi.glass, of those in force */
 	RELATION_KINDS
 } RelationKind;
 

@@ -200,10 +200,9 @@ phi_check_step_up_rule(PG_FUNCTION_ARGS)
 	known = AddRule(kind, code);
 	Stale = true;
 	if (!known)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown %s", kind),
-				 errhint("Labels and purposes are HL7 codes; actions are break_glass and "
-						 "consent.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown %s", kind),
+						errhint("Labels and purposes are HL7 codes; actions are break_glass and "
+								"consent.")));
 	PG_RETURN_VOID();
 }
 

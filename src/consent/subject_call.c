@@ -51,6 +51,20 @@ SubjectKeyOfArgument(FunctionCallInfo fcinfo, int argument, uint64 *token)
 	return pg_any_to_server(key.data, key.len, PG_UTF8);
 }
 
+/*
+ * Raise where nobody called: a table owner's trigger would otherwise break the
+ * glass, or give a consent, in the name of whoever writes to the table.
+ */
+static void
+RefuseInImplicitCode(void)
+{
+	if (ImplicitCodeRunning())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("relations and consents cannot be changed in a trigger, nor in a "
+							   "function that a data-modifying statement calls"),
+						errhint("Call the function in a statement of its own.")));
+}
+
 /* Does the caller hold the privacy_officer duty? */
 static bool
 CallerIsOfficer(void)
@@ -94,6 +108,7 @@ CallForSubject(FunctionCallInfo fcinfo, bool tell)
 	char *subject;
 
 	RequirePreload();
+	RefuseInImplicitCode();
 	NoteSensitiveStatement();
 	subject = SubjectKeyOfArgument(fcinfo, 0, &token);
 	leading[0] = Int64GetDatum((int64) token);
@@ -123,6 +138,7 @@ phi_end_relation(PG_FUNCTION_ARGS)
 	Datum officer;
 
 	RequirePreload();
+	RefuseInImplicitCode();
 	officer = BoolGetDatum(CallerIsOfficer());
 	return CallInner(fcinfo, "end_relation_of", &officer, 1, 0);
 }
@@ -212,13 +228,13 @@ phi_session_is(PG_FUNCTION_ARGS)
 {
 	uint64 token = (uint64) PG_GETARG_INT64(0);
 	char *power = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	RelationKind proxy =
-		strcmp(power, "consent") == 0 ? RELATION_CONSENT_PROXY : RELATION_PROXY;
+	RelationKind proxy = strcmp(power, "consent") == 0 ? RELATION_CONSENT_PROXY : RELATION_PROXY;
 	TimestampTz until = DT_NOEND;
 	Asker asker;
 	int64 id;
 
 	RequirePreload();
+	RefuseInImplicitCode();
 	SessionAsker(&asker);
 	PG_RETURN_BOOL(RelationRead(RELATION_SELF, &asker, token, &until, &id) ||
 				   RelationRead(proxy, &asker, token, &until, &id));
