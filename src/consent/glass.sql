@@ -9,10 +9,10 @@ CREATE TABLE phi.glass
 	holder_token bigint NOT NULL,
 	valid_from timestamptz NOT NULL,
 	valid_until timestamptz NOT NULL,
-	subject text NOT NULL,
+	subject text, -- null when shredded, as the reason is
 	actor text COLLATE "C" NOT NULL,
 	db_role text NOT NULL DEFAULT SESSION_USER,
-	reason text NOT NULL,
+	reason text,
 	verdict text CHECK (verdict OPERATOR(pg_catalog.=) ANY (ARRAY['justified', 'not_justified'])),
 	note text,
 	reviewed_at timestamptz,
@@ -131,3 +131,19 @@ END $$;
 REVOKE ALL ON FUNCTION phi.review_break_glass(bigint, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.review_break_glass(bigint, text, text) IS
 	'Says whether the glass was broken for a good reason; if not, the access ends. The actor may break it again after that';
+
+CREATE FUNCTION phi.erase_relations(subject_token bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	UPDATE phi.care_relationship r SET subject = NULL, valid_until = least(r.valid_until, now())
+		WHERE r.subject_token = erase_relations.subject_token;
+	UPDATE phi.proxy p SET subject = NULL, valid_until = least(p.valid_until, now())
+		WHERE p.subject_token = erase_relations.subject_token;
+	DELETE FROM phi.person p WHERE p.subject_token = erase_relations.subject_token;
+	UPDATE phi.glass g SET subject = NULL, reason = NULL, note = NULL, valid_until = least(g.valid_until, now())
+		WHERE g.subject_token = erase_relations.subject_token;
+END $$;
+REVOKE ALL ON FUNCTION phi.erase_relations(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION phi.erase_relations(bigint) IS
+	'Internal: ends the relations of a subject that is shredded and takes its key and the words about it out of them';

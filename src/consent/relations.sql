@@ -13,7 +13,7 @@ CREATE TABLE phi.care_relationship
 	holder_token bigint NOT NULL,
 	valid_from timestamptz,
 	valid_until timestamptz,
-	subject text NOT NULL,
+	subject text, -- null when shredded
 	holder_kind text NOT NULL
 		CHECK (holder_kind OPERATOR(pg_catalog.=) ANY (ARRAY['actor', 'group', 'organization'])),
 	holder text NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE phi.person
 	holder_token bigint NOT NULL,
 	valid_from timestamptz,
 	valid_until timestamptz,
-	subject text NOT NULL,
+	subject text, -- null when shredded
 	actor text COLLATE "C" NOT NULL UNIQUE
 );
 CREATE INDEX person_subject_idx ON phi.person (subject_token);
@@ -51,7 +51,7 @@ CREATE TABLE phi.proxy
 	valid_until timestamptz,
 	may_read boolean NOT NULL,
 	may_consent boolean NOT NULL,
-	subject text NOT NULL,
+	subject text, -- null when shredded
 	actor text COLLATE "C" NOT NULL,
 	kind text NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY
 		(ARRAY['parent', 'guardian', 'spouse', 'power_of_attorney', 'representative', 'other'])),
