@@ -108,6 +108,12 @@ SELECT cf_dated('s4', 'permit', '2023-01-01', 'a'), cf_dated('s4', 'deny', '2024
 SELECT cf_dated('s4', 'deny', '2024-01-01', 'b', status => 'inactive'), cf_ask('s4'); -- withdrawn: NA, the older one stays superseded
 SELECT cf_dated('s5', 'permit', '2023-01-01', 'a'), cf_dated('s5', 'deny', '2023-01-01', 'a'), cf_ask('s5'); -- another version of one resource: DENY
 SELECT cf_dated('s6', 'deny', '2023-01-01'), cf_dated('s6', 'maybe', '2024-01-01'), cf_ask('s6'); -- what is unsupported supersedes nothing: DENY
+CREATE FUNCTION cf_unnamed(subject text, type text, dated text, lineage jsonb) RETURNS text LANGUAGE sql AS $$
+	SELECT i.status FROM phi.import_consent(cf_r4(subject, jsonb_build_object('type', type), '{"organization": [{"reference": "Organization/north"}]}' || jsonb_build_object('dateTime', dated) || lineage)) i $$;
+SELECT cf_unnamed('s7', 'deny', '2023-01-01', '{"policy": [{"authority": "urn:a"}]}'), cf_unnamed('s7', 'permit', '2024-01-01', '{"policy": [{"authority": "urn:b"}]}'), cf_ask('s7'); -- policies without a name: DENY
+SELECT cf_unnamed('s8', 'deny', '2023-01-01', '{"policyRule": {"text": "a"}}'), cf_unnamed('s8', 'permit', '2024-01-01', '{"policyRule": {"text": "b"}}'), cf_ask('s8'); -- DENY
+SELECT cf_unnamed('s9', 'deny', '2023-01-01', '{"policyRule": {"coding": [{"code": "a"}]}}'), cf_unnamed('s9', 'permit', '2024-01-01', '{}'), cf_ask('s9'); -- DENY
+SELECT cf_unnamed('s10', 'deny', '2023-01-01', '{"policy": [{"uri": "urn:p"}], "organization": [{"identifier": {"value": "a"}}]}'), cf_unnamed('s10', 'permit', '2024-01-01', '{"policy": [{"uri": "urn:p"}], "organization": [{"identifier": {"value": "b"}}]}'), cf_ask('s10'); -- DENY
 SELECT phi.revoke_consent(id) FROM phi.consent WHERE subject = 's5' AND status = 'active'; -- ok
 SELECT cf_ask('s5'); -- NA
 SELECT subject, string_agg(status, ' ' ORDER BY id) FROM phi.consent WHERE subject ~ '^s' GROUP BY 1 ORDER BY 1;
@@ -125,6 +131,10 @@ SELECT status, problem FROM phi.import_consent(cf_r5('r5b', 'deny', '[{"type": "
 SELECT jsonb_pretty(phi.export_consent(id, 'R5')) FROM phi.consent WHERE subject = 'r5';
 SELECT x.status, y.status FROM phi.consent b, phi.import_consent(phi.export_consent(b.id, 'R5'), 'r5c') x, phi.import_consent(phi.export_consent(b.id, 'R4'), 'r5d') y WHERE b.subject = 'r5'; -- ok
 SELECT count(DISTINCT program), count(*) FROM phi.consent WHERE subject IN ('r5', 'r5c', 'r5d'); -- 1, 3
+
+SELECT status, problem FROM phi.import_consent(cf_r5('s11', 'deny', NULL, '{"date": "2023-01-01", "policyBasis": {"reference": {"display": "a"}}, "controller": [{"reference": "Organization/north"}]}')); -- ok
+SELECT status, problem FROM phi.import_consent(cf_r5('s11', 'permit', NULL, '{"date": "2024-01-01", "policyBasis": {"reference": {"display": "b"}}, "controller": [{"reference": "Organization/north"}]}')); -- ok
+SELECT cf_ask('s11'); -- a policy without a URL: DENY
 
 -- actors: who a reference is, and the same by name; the other attributes
 DELETE FROM phi.consent; -- ok

@@ -172,11 +172,12 @@ IsPrivacyCategory(FhirReader *reader, JsonbContainer *resource)
 	return true;
 }
 
-/* The text of a member of each object of an array. */
-static List *
-TextsOf(FhirReader *reader, JsonbContainer *resource, const char *array, const char *member,
-		List *texts)
+/* Append the text of a member of each object of an array; false where one has none. */
+static bool
+AppendTexts(FhirReader *reader, JsonbContainer *resource, const char *array, const char *member,
+			List **texts)
 {
+	bool named = true;
 	ListCell *cell;
 
 	foreach (cell, FhirObjects(reader, resource, array))
@@ -184,9 +185,10 @@ TextsOf(FhirReader *reader, JsonbContainer *resource, const char *array, const c
 		char *text = FhirText(reader, lfirst(cell), member);
 
 		if (text)
-			texts = lappend(texts, text);
+			*texts = lappend(*texts, text);
+		named = named && text;
 	}
-	return texts;
+	return named;
 }
 
 /* Order of two texts of a list. */
@@ -210,40 +212,61 @@ SortTexts(List *texts)
 	return sorted;
 }
 
-/* Under which policies, and to whom, it was given: what a newer one supersedes. */
+/* Append the codes of R4's policyRule; false where it has another meaning than those. */
+static bool
+AppendPolicyRule(FhirReader *reader, JsonbContainer *resource, List **policies)
+{
+	JsonbContainer *rule = FhirObject(reader, resource, "policyRule");
+	bool named = true;
+	ListCell *cell;
+
+	if (!rule)
+		return true;
+	if (!FhirMember(rule, "coding"))
+		return false;
+	foreach (cell, FhirConcept(reader, rule))
+	{
+		const FhirCoding *coding = lfirst(cell);
+
+		if (coding->system)
+			*policies = lappend(*policies, psprintf("%s|%s", coding->system, coding->code));
+		named = named && coding->system;
+	}
+	return named;
+}
+
+/*
+ * Under which policies, and to whom, it was given: what a newer one supersedes.
+ * Where one of them has no name that could be compared, nothing.
+ */
 static void
 ReadLineage(FhirReader *reader, JsonbContainer *resource, FhirConsent *consent)
 {
 	List *policies = NIL;
 	List *organizations = NIL;
 	JsonbContainer *basis;
-	ListCell *cell;
+	char *url;
+	bool named;
 
 	if (reader->r5)
 	{
 		basis = FhirObject(reader, resource, "policyBasis");
-		if (basis && FhirText(reader, basis, "url"))
-			policies = lappend(policies, FhirText(reader, basis, "url"));
-		organizations = TextsOf(reader, resource, "controller", "reference", NIL);
-		organizations = TextsOf(reader, resource, "manager", "reference", organizations);
-		organizations = TextsOf(reader, resource, "grantee", "reference", organizations);
+		url = basis ? FhirText(reader, basis, "url") : NULL;
+		if (url)
+			policies = lappend(policies, url);
+		named = !basis || url;
+		named &= AppendTexts(reader, resource, "controller", "reference", &organizations);
+		named &= AppendTexts(reader, resource, "manager", "reference", &organizations);
+		named &= AppendTexts(reader, resource, "grantee", "reference", &organizations);
 	}
 	else
 	{
-		policies = TextsOf(reader, resource, "policy", "uri", NIL);
-		basis = FhirObject(reader, resource, "policyRule");
-		if (basis && FhirMember(basis, "coding"))
-			foreach (cell, FhirConcept(reader, basis))
-			{
-				const FhirCoding *coding = lfirst(cell);
-
-				if (coding->system)
-					policies = lappend(policies, psprintf("%s|%s", coding->system, coding->code));
-			}
-		organizations = TextsOf(reader, resource, "organization", "reference", NIL);
+		named = AppendTexts(reader, resource, "policy", "uri", &policies);
+		named &= AppendPolicyRule(reader, resource, &policies);
+		named &= AppendTexts(reader, resource, "organization", "reference", &organizations);
 	}
-	consent->policies = SortTexts(policies);
-	consent->organizations = SortTexts(organizations);
+	consent->policies = named ? SortTexts(policies) : NIL;
+	consent->organizations = named ? SortTexts(organizations) : NIL;
 }
 
 /* When it was given. */
