@@ -153,6 +153,31 @@ SET SESSION AUTHORIZATION wt_doctor;
 UPDATE wt.patient_redacted SET phone = '617-555-0100' WHERE id = 1 RETURNING id, phone; -- ok
 RESET SESSION AUTHORIZATION;
 
+-- of a value that is shown as it is stored any difference counts
+SET SESSION AUTHORIZATION wt_doctor;
+UPDATE wt.patient_redacted SET weight = '70.500' WHERE id = 1 RETURNING weight; -- ok: 70.500
+SELECT weight FROM wt.patient_redacted WHERE id = 1; -- 70.500
+RESET SESSION AUTHORIZATION;
+
+-- a row keeps its subject, and a key that is none any more finds no rows of others
+SET ROLE wt_owner;
+CREATE TABLE wt.visit (id bigint PRIMARY KEY, patient bigint, reason text);
+INSERT INTO wt.visit VALUES (10, 1, 'cough'), (11, 3, 'flu');
+RESET ROLE;
+SELECT phi.classify('wt.visit', 'reason', 'diagnosis'), phi.protect('wt.visit', subject => 'patient');
+GRANT ALL ON wt.visit_redacted TO wt_doctor;
+SET SESSION AUTHORIZATION wt_doctor;
+UPDATE wt.visit_redacted SET patient = 3, reason = 'fever' WHERE id = 10; -- fails
+UPDATE wt.visit_redacted SET patient = 1, reason = 'fever' WHERE id = 10 RETURNING *; -- ok: the same one
+RESET SESSION AUTHORIZATION;
+ALTER TABLE wt.visit DROP CONSTRAINT visit_pkey; -- ok
+SET SESSION AUTHORIZATION wt_doctor;
+INSERT INTO wt.visit_redacted VALUES (11, 1, 'asthma'); -- ok
+UPDATE wt.visit_redacted SET reason = 'other' WHERE id = 11 AND patient = 1; -- fails
+DELETE FROM wt.visit_redacted WHERE id = 11 AND patient = 1; -- fails
+SELECT * FROM wt.visit_redacted ORDER BY id, patient; -- as they were
+RESET SESSION AUTHORIZATION;
+
 -- without a primary key rows cannot be told apart
 CREATE TABLE wt.keyless (subject bigint, name text);
 SELECT phi.classify('wt.keyless', 'name', 'name'), phi.protect('wt.keyless', subject => 'subject');

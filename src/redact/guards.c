@@ -327,6 +327,10 @@ GuardCopy(const CopyStmt *statement)
 	/* Locked as COPY does, so that the name means the same to both. */
 	relid = RangeVarGetRelid(statement->relation,
 							 statement->is_from ? RowExclusiveLock : AccessShareLock, true);
+	/* A line that cannot be read is in the error's context, and would be in the log. */
+	if (statement->is_from && OidIsValid(relid) &&
+		(RegistryRelation(relid) != NULL || OidIsValid(RedactedTable(relid))))
+		NoteSensitiveStatement();
 	if (!OidIsValid(relid) || superuser() || RegistryRelation(relid) == NULL ||
 		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		return;

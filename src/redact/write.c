@@ -68,7 +68,11 @@ SealedColumn(const WriteCall *call, int index)
 	return NULL;
 }
 
-/* Is the new value another one than the view showed? */
+/*
+ * Is the new value another one than the view showed?  Of a form, what is equal
+ * to it is not: 90.0 for 90.  Of a value that is shown as it is stored, any
+ * difference counts: 1.00 for 1.0, a day for 24 hours.
+ */
 static bool
 IsChanged(const WriteCall *call, int index)
 {
@@ -77,12 +81,14 @@ IsChanged(const WriteCall *call, int index)
 
 	if (call->old_nulls[index] || call->new_nulls[index])
 		return call->old_nulls[index] != call->new_nulls[index];
+	if (datum_image_eq(call->old_values[index], call->new_values[index], column->attbyval,
+					   column->attlen))
+		return false;
 	type = lookup_type_cache(column->atttypid, TYPECACHE_EQ_OPR_FINFO);
-	if (!OidIsValid(type->eq_opr))
-		return !datum_image_eq(call->old_values[index], call->new_values[index], column->attbyval,
-							   column->attlen);
-	return !DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, column->attcollation,
-										   call->old_values[index], call->new_values[index]));
+	return !OidIsValid(type->eq_opr) ||
+		   !DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, column->attcollation,
+										   call->old_values[index], call->new_values[index])) ||
+		   !SealedColumn(call, index);
 }
 
 /* Raise for a text that looks like a redacted form: somebody writes back what was shown. */
@@ -108,6 +114,16 @@ RefuseMask(const WriteCall *call, int index)
 			 errhint("Leave the column as it was read, or write the whole value.")));
 }
 
+/* Raise for the subject column of a row that is there: its values belong to that subject. */
+static void
+RefuseSubject(const WriteCall *call, int index)
+{
+	if (call->command == CMD_UPDATE && TableColumn(call, index) == call->relation->subject)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the subject of a row cannot be changed through a redacted view"),
+						errhint("Delete the row, and insert it for the other subject.")));
+}
+
 /* Choose the columns that are to be written. */
 static void
 ChooseColumns(WriteCall *call)
@@ -118,6 +134,7 @@ ChooseColumns(WriteCall *call)
 
 		if (!written)
 			continue;
+		RefuseSubject(call, i);
 		if (!call->new_nulls[i])
 			RefuseMask(call, i);
 		call->written = bms_add_member(call->written, i + 1);
@@ -221,8 +238,9 @@ ReadValues(const WriteCall *call, HeapTuple tuple, Datum **values, bool **nulls)
  *
  * Raises INVALID_PARAMETER_VALUE for a value that looks like a mask,
  * INSUFFICIENT_PRIVILEGE for a row that the session has no access to,
- * FEATURE_NOT_SUPPORTED for UPDATE and DELETE without a primary key, and what
- * the table's constraints raise, without the values.
+ * FEATURE_NOT_SUPPORTED for UPDATE and DELETE without a primary key and for
+ * another subject, CARDINALITY_VIOLATION where several rows have the key, and
+ * what the table's constraints raise, without the values.
  */
 Datum
 phi_write_through(PG_FUNCTION_ARGS)

@@ -237,5 +237,11 @@ WriteStatement(FunctionCallInfo fcinfo, WriteCall *call)
 	OwnerEnd(&scope);
 	if (result < 0)
 		elog(ERROR, "could not write to a protected table: %s", SPI_result_code_string(result));
+	/* The session need not have access to the others: an owner who is a superuser has no policies. */
+	if (SPI_processed > 1)
+		ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
+						errmsg("several rows of table \"%s\" have the key of the row to be changed",
+							   get_rel_name(call->relation->relid)),
+						errhint("Its primary key was dropped: add it again.")));
 	return SPI_processed > 0;
 }

@@ -109,6 +109,15 @@ foreach my $form ('text', 'csv', 'binary')
 	is(events(), 'insert 10', "COPY $form: with its event");
 }
 is(loose(), 0, 'all are stored sealed and bound');
+# A line that COPY cannot read is in the context of its error: the writer's own, and not the server log's.
+ask($node, 'hospital', 'GRANT INSERT ON patient_redacted TO clinician');
+my $log_mark = -s $node->logfile;
+append_to_file("$folder/bad", "90\tJane Pollack\t1950-01-01\n91\tJoan Whiting\tnever\n");
+append_to_file("$folder/worse", "92\tJoan Whiting\t1950-01-01\tPollack\n");
+like(refused($node, 'clinician', "\\copy patient_redacted (id, name, born) FROM '$folder/$_'"), qr/^22/, "COPY to the view: a $_ line is an error")
+	foreach qw(bad worse);
+unlike(slurp_file($node->logfile, $log_mark), qr/Pollack|Whiting|never/, 'and its values are not in the log');
+ask($node, 'hospital', 'REVOKE INSERT ON patient_redacted FROM clinician');
 ask($node, '', "COPY (SELECT $columns FROM staging WHERE id BETWEEN 31 AND 33) TO '$folder/more'");
 my $load = "\\copy patient ($columns) FROM '$folder/more'";
 like(refused($node, 'loader', $load), qr/^42501: permission denied to copy protected table "patient" past row security/,
