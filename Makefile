@@ -7,7 +7,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse \
+CORE = status bytes xaes mac envelope merkle codes resources directive directive_compile directive_match directive_parse \
 	decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess json jwk jws \
 	token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext

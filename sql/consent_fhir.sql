@@ -59,6 +59,7 @@ SELECT cf_problem('{"type": "permit", "action": [{"coding": [{"system": "urn:x",
 SELECT cf_problem('{"type": "permit", "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "R"}]}'); -- label
 SELECT cf_problem('{"type": "permit", "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}]}'); -- label
 SELECT cf_problem('{"type": "permit", "class": [{"system": "urn:ietf:bcp:13", "code": "application/hl7-cda+xml"}]}'); -- class
+SELECT c, cf_problem(jsonb_build_object('type', 'permit', 'class', jsonb_build_array(jsonb_build_object('system', 'http://hl7.org/fhir/resource-types', 'code', c)))) FROM unnest('{Observation,InventoryItem,MedicinalProduct,Obsrvation,observation,Resource,DomainResource,HumanName}'::text[]) c; -- class but for the first three
 SELECT cf_problem('{"type": "permit", "code": [{"text": "all of it"}]}'); -- element
 SELECT cf_problem('{"type": "permit", "code": [{"coding": [{"code": "1-8"}]}]}'); -- code
 SELECT cf_problem('{"type": "permit", "data": [{"meaning": "near", "reference": {"reference": "Task/1"}}]}'); -- data

@@ -180,8 +180,9 @@ ReadClasses(FhirReader *reader, JsonbContainer *object, FhirProvision *provision
 	{
 		FhirCoding coding = FhirCodingRead(reader, lfirst(cell));
 
-		if (!FhirSystemIs(&coding, FHIR_SYSTEM_RESOURCE) &&
-			!FhirSystemIs(&coding, FHIR_SYSTEM_TYPE))
+		if ((!FhirSystemIs(&coding, FHIR_SYSTEM_RESOURCE) &&
+			 !FhirSystemIs(&coding, FHIR_SYSTEM_TYPE)) ||
+			!phi_resource_type_known(coding.code, strlen(coding.code)))
 			FhirProblem(reader, "class");
 		provision->classes = lappend(provision->classes, coding.code);
 	}

@@ -47,6 +47,9 @@ typedef uint8_t phi_action;
 extern phi_action phi_action_find(const char *code, size_t size); /* or PHI_ACTION_NONE */
 extern const char *phi_action_code(phi_action action);            /* "access"; NULL out of range */
 
+/* resources.c: is the code a type that FHIR's resources have, in R4, R4B or R5?  Abstract ones are not. */
+extern bool phi_resource_type_known(const char *code, size_t size);
+
 /*
  * The labels of a row: its confidentiality rank (1 U .. 6 V, 0 unlabelled) and
  * the set of its sensitivities, one bit a row of the sensitivity table (< 64).

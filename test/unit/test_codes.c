@@ -335,6 +335,13 @@ test_parents(void)
 	CHECK_INT(phi_action_find("acces", 5), PHI_ACTION_NONE);
 	CHECK(phi_action_code(PHI_ACTION_COUNT) == NULL && phi_action_code(PHI_ACTION_NONE) == NULL);
 
+	CHECK_CASE("resource types: concrete ones of every release, exactly");
+	CHECK(phi_resource_type_known("Account", 7) && phi_resource_type_known("MedicinalProduct", 16) &&
+		  phi_resource_type_known("Ingredient", 10) && phi_resource_type_known("VisionPrescription", 18));
+	CHECK(!phi_resource_type_known("Resource", 8) && !phi_resource_type_known("DomainResource", 14));
+	CHECK(!phi_resource_type_known("observation", 11) && !phi_resource_type_known("Observatio", 10) &&
+		  !phi_resource_type_known("Observations", 12) && !phi_resource_type_known("", 0));
+
 	CHECK_CASE("no code stands above what is none");
 	CHECK(phi_label_parent("N", 1) == NULL && phi_label_parent("NONE", 4) == NULL);
 	CHECK(phi_purpose_parent(PHI_PURPOSE_NONE) == NULL);
