@@ -304,6 +304,15 @@ SET SESSION AUTHORIZATION shr_clinician;
 SELECT id FROM shr.patient WHERE ssn IN ('987-65-1007', '987-65-1008'); -- 7
 RESET SESSION AUTHORIZATION;
 
+-- what was sealed under a key that was rolled back is not stored (the key itself: test/isolation/specs/shred.spec)
+SET SESSION AUTHORIZATION shr_clinician;
+DO $$ DECLARE sealed phi.encrypted_text; BEGIN
+	BEGIN INSERT INTO shr.patient VALUES (303, 'Ann 303') RETURNING name INTO sealed; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END;
+	INSERT INTO shr.patient VALUES (303, sealed); END $$; -- fails
+INSERT INTO shr.patient VALUES (303, 'Ann 303'); -- ok
+SELECT phi.reveal(name) FROM shr.patient WHERE id = 303; -- ok
+RESET SESSION AUTHORIZATION;
+
 SET client_min_messages = error;
 DROP SCHEMA shr CASCADE;
 DROP TABLE kept, kept_keys;

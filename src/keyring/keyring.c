@@ -328,6 +328,12 @@ KeyringShredded(uint32 dek_id)
 		   SubjectKeyState(dek_id) == SUBJECT_KEY_DESTROYED;
 }
 
+bool
+KeyringLost(uint32 dek_id)
+{
+	return SubjectKeyLost(dek_id) && !KeyringHas(dek_id);
+}
+
 void
 KeyringForget(void)
 {

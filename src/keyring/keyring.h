@@ -39,6 +39,9 @@ extern bool KeyringShredded(uint32 dek_id);
 /* Is there a data key of this id that was not destroyed (whether or not it can be unwrapped)? */
 extern bool KeyringHas(uint32 dek_id);
 
+/* Is there no key of this id, and did this process lose keys of subjects by a rollback? */
+extern bool KeyringLost(uint32 dek_id);
+
 /* Read the key table again at the next use: our own transaction has changed it. */
 extern void KeyringForget(void);
 

@@ -18,8 +18,9 @@
  * statement.  That may come with any look into a catalog, so a key that was
  * asked for is used before the next such look.
  *
- * Keys that a transaction made are dropped when it, or a subtransaction of it,
- * rolls back, and when it is prepared.
+ * When a transaction that made keys, or a subtransaction of it, rolls back, and
+ * when it is prepared, every key is dropped: one that was dropped and looked up
+ * again meanwhile cannot be told from a committed one.
  *
  * Memory: the slots are one area, kept out of core dumps, that grows when it is
  * full and lives as long as the process; a slot is wiped when another key takes
@@ -50,7 +51,6 @@ typedef struct SubjectSlot
 {
 	uint32 dek_id;
 	SlotState state;
-	bool fresh; /* made by the transaction in progress */
 	bool used;  /* since the hand passed by */
 	uint64 subject_token;
 	uint8 uuid[PHI_UUID_SIZE];
@@ -84,7 +84,8 @@ static phi_data_key Ready[READY_KEYS]; /* whose ciphers are made; id 0 is none *
 static int NextReady = 0;
 static Oid KeyTable = InvalidOid;
 static uint64 KeyTableGeneration = 0; /* of the catalog, when it was looked up */
-static bool FreshKeys = false; /* may a slot be fresh? */
+static bool FreshKeys = false; /* has the transaction in progress made keys? */
+static bool LostKeys = false;  /* did a transaction of this process ever, and roll back? */
 
 /* ---- what is kept ---- */
 
@@ -161,52 +162,54 @@ DropSlot(SubjectSlot *slot)
 	SecretWipe(slot, sizeof(SubjectSlot));
 }
 
+/* Wipe everything. */
+static void
+DropSlots(void)
+{
+	for (int i = 0; i < Filled; i++)
+		DropSlot(&Slots[i]);
+	Filled = Hand = 0;
+}
+
 /*
  * Wipe everything.  Called from an invalidation: touches no catalog.
  */
 void
 SubjectKeysInvalidate(Oid relid)
 {
-	if (!Slots || (relid != InvalidOid && relid != KeyTable))
-		return;
-	for (int i = 0; i < Filled; i++)
-		DropSlot(&Slots[i]);
-	Filled = Hand = 0;
+	if (Slots && (relid == InvalidOid || relid == KeyTable))
+		DropSlots();
 }
 
-/* Drop the keys that the transaction made, or keep them for good. */
+/*
+ * What was made and rolled back is no key.  Its slot may have been dropped and
+ * filled again from the row meanwhile, so all go.
+ */
 static void
-EndFreshKeys(bool keep)
+LoseFreshKeys(void)
 {
 	if (!FreshKeys)
 		return;
-	for (int i = 0; i < Filled; i++)
-	{
-		if (Slots[i].fresh && !keep)
-			DropSlot(&Slots[i]);
-		Slots[i].fresh = false;
-	}
-	FreshKeys = false;
+	DropSlots();
+	LostKeys = true;
 }
 
 /* What a transaction made is everybody's when it has committed. */
 static void
 AtTransactionEnd(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT)
-		EndFreshKeys(true);
-	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		EndFreshKeys(false);
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		LoseFreshKeys();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		FreshKeys = false;
 }
 
 /* What a subtransaction made is gone when it rolls back; the others' keys are found again. */
 static void
 AtSubtransactionEnd(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && FreshKeys)
-		for (int i = 0; i < Filled; i++)
-			if (Slots[i].fresh)
-				DropSlot(&Slots[i]);
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		LoseFreshKeys();
 }
 
 void
@@ -317,7 +320,7 @@ MakeKey(uint64 subject_token)
 	slot = KeepRow(&row);
 	memcpy(slot->as.key, key, PHI_KEY_SIZE);
 	slot->state = SLOT_OPEN;
-	slot->fresh = FreshKeys = true;
+	FreshKeys = true;
 	SecretWipe(key, sizeof(key));
 	KeepSubject(slot);
 	return slot;
@@ -374,6 +377,12 @@ SubjectKeyState(uint32 dek_id)
 	if (!slot)
 		return SUBJECT_KEY_UNKNOWN;
 	return slot->state == SLOT_DESTROYED ? SUBJECT_KEY_DESTROYED : SUBJECT_KEY_LIVE;
+}
+
+bool
+SubjectKeyLost(uint32 dek_id)
+{
+	return unlikely(LostKeys) && SubjectKeyState(dek_id) == SUBJECT_KEY_UNKNOWN;
 }
 
 phi_data_key *

@@ -23,6 +23,9 @@ typedef enum SubjectKeyStatus
 /* What has become of a key; needs no key-encryption key. */
 extern SubjectKeyStatus SubjectKeyState(uint32 dek_id);
 
+/* May it be a key that this process made in a transaction which was rolled back?  There is none of its id then. */
+extern bool SubjectKeyLost(uint32 dek_id);
+
 /* The key of this id, for immediate use; NULL unless it is live; raises when it cannot be unwrapped. */
 extern phi_data_key *SubjectKeyOfId(uint32 dek_id);
 

@@ -286,6 +286,12 @@ SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColum
 	if (column->next_generation != 0 && HasLiveTag(&header) && !Unchanged(trigger, row, column, value))
 		target.column = SearchHold(column, &header);
 	in_place = SealedFor(&header, &target);
+	if (in_place && KeyringLost(header.dek_id) && !Unchanged(trigger, row, column, value))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("value for column \"%s\" of relation \"%s\" was sealed under a key "
+							   "that was rolled back",
+							   NameStr(column->name), NameStr(column->relation_name)),
+						errhint("Write the plain value.")));
 	if (in_place && !(column->shreddable && HasLiveTag(&header)))
 		return value;
 	if (IsDead(&header))
