@@ -45,7 +45,6 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 	src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql \
 	src/protect/duty.sql
 
-
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify
 VERIFY_CORE = status bytes mac merkle ed25519 note leaf

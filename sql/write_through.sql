@@ -134,6 +134,32 @@ SET SESSION AUTHORIZATION wt_doctor;
 INSERT INTO wt.bait VALUES (77); -- fails
 RESET SESSION AUTHORIZATION;
 
+-- a deferred constraint and the owner's trigger that names a table of its schema
+SET ROLE wt_owner;
+CREATE TABLE wt.stay (id bigint PRIMARY KEY, patient bigint REFERENCES wt.patient DEFERRABLE INITIALLY DEFERRED, note text);
+CREATE TABLE wt.counter (n integer);
+INSERT INTO wt.counter VALUES (0);
+CREATE FUNCTION wt.tally() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE counter SET n = n + 1; RETURN NULL; END $$;
+CREATE TRIGGER tally AFTER INSERT ON wt.stay FOR EACH ROW EXECUTE FUNCTION wt.tally();
+RESET ROLE;
+SELECT phi.classify('wt.stay', 'note', 'free_text'), phi.protect('wt.stay', subject => 'patient');
+GRANT ALL ON wt.stay_redacted TO wt_doctor;
+CREATE SCHEMA wt_doctor AUTHORIZATION wt_doctor;
+SET SESSION AUTHORIZATION wt_doctor;
+SET search_path = wt_doctor;
+CREATE TABLE counter (n integer);
+INSERT INTO counter VALUES (0);
+INSERT INTO wt.stay_redacted VALUES (1, 1, 'seen'); -- ok
+INSERT INTO wt.stay_redacted VALUES (2, 4711, 'of nobody'); -- fails
+SELECT n FROM counter; -- 0: not where the writer's search_path leads
+RESET SESSION AUTHORIZATION;
+RESET search_path;
+SELECT n FROM wt.counter; -- 1
+SET client_min_messages = error;
+DROP SCHEMA wt_doctor CASCADE;
+DROP TABLE wt.stay CASCADE;
+RESET client_min_messages;
+
 -- COPY, many rows through one plan, and then another set of columns
 SET SESSION AUTHORIZATION wt_doctor;
 COPY wt.patient_redacted (id, name, born) FROM stdin;

@@ -43,11 +43,11 @@ SwitchUser(OwnerScope *scope, Oid userid, int context)
 
 /* Pin search_path until the scope ends. */
 static void
-PinSearchPath(OwnerScope *scope)
+PinSearchPath(OwnerScope *scope, const char *path)
 {
 	scope->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 void
@@ -60,7 +60,7 @@ void
 OwnerBegin(OwnerScope *scope)
 {
 	OwnerBeginQualified(scope);
-	PinSearchPath(scope);
+	PinSearchPath(scope, "pg_catalog, pg_temp");
 }
 
 /* The owner of a relation; raises when there is none. */
@@ -87,7 +87,21 @@ RelationOwnerBegin(OwnerScope *scope, Oid relation)
 {
 	SwitchUser(scope, RelationOwner(relation),
 			   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	PinSearchPath(scope);
+	PinSearchPath(scope, "pg_catalog, pg_temp");
+}
+
+/*
+ * A statement of somebody else on the table: its triggers run as they would
+ * for the owner's own function, deferred ones and those that name tables of
+ * their schema without it included.
+ */
+void
+RelationOwnerBeginStatement(OwnerScope *scope, Oid relation)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(relation));
+
+	SwitchUser(scope, RelationOwner(relation), SECURITY_LOCAL_USERID_CHANGE);
+	PinSearchPath(scope, psprintf("pg_catalog, %s, pg_temp", quote_identifier(schema)));
 }
 
 void

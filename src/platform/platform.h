@@ -92,6 +92,8 @@ extern void OwnerBegin(OwnerScope *scope);
 extern void OwnerBeginQualified(OwnerScope *scope);
 /* The same for the owner of a relation, in a security-restricted operation. */
 extern void RelationOwnerBegin(OwnerScope *scope, Oid relation);
+/* The same for a statement on the relation; not restricted, and search_path has its schema. */
+extern void RelationOwnerBeginStatement(OwnerScope *scope, Oid relation);
 extern void OwnerEnd(const OwnerScope *scope);
 /* Is phi.run_as_owner() at work in this session? */
 extern bool OwnerCommandInProgress(void);

@@ -7,8 +7,8 @@
  * written back changes nothing, and a text that looks like a mask is refused.
  * An INSERT leaves columns without a value to the table's defaults.
  *
- * The statement on the table runs as the table's owner, in a security-restricted
- * operation: PostgreSQL has checked the writer's privileges on the view.  Who may
+ * The statement on the table runs as the table's owner, with the table's schema
+ * as search_path: PostgreSQL has checked the writer's privileges on the view.  Who may
  * write which rows is decided for the session, by the table's policies and here
  * once more: an owner who is a superuser has no policies.
  *

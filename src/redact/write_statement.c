@@ -223,7 +223,7 @@ WriteStatement(FunctionCallInfo fcinfo, WriteCall *call)
 	OwnerScope scope;
 	int result = 0;
 
-	RelationOwnerBegin(&scope, call->relation->relid);
+	RelationOwnerBeginStatement(&scope, call->relation->relid);
 	PG_TRY();
 	{
 		result =
