@@ -13,7 +13,7 @@ KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger reveal reseal usage rows adopt shred
+TYPES = inner sealing search search_values search_stats search_plan types convert trigger form reveal reseal usage rows adopt shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 

@@ -13,6 +13,36 @@ REVOKE ALL ON FUNCTION phi.redact(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.redact(text, text, text) IS
 	'The form of a text of some kind: what phi.reveal() shows where a rule grants that form';
 
+CREATE FUNCTION phi.redact(value date, kind text, form text) RETURNS date
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(date, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(date, text, text) IS
+	'The form of a date; a year that would show an age over 89 today is NULL';
+
+CREATE FUNCTION phi.redact(value timestamptz, kind text, form text) RETURNS timestamptz
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(timestamptz, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(timestamptz, text, text) IS
+	'The form of a time, cut in the session''s time zone';
+
+CREATE FUNCTION phi.redact(value numeric, kind text, form text) RETURNS numeric
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(numeric, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(numeric, text, text) IS
+	'The form of a number: whole numbers by their kind';
+
+CREATE FUNCTION phi.redact(value bigint, kind text, form text) RETURNS bigint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact_integer';
+REVOKE ALL ON FUNCTION phi.redact(bigint, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(bigint, text, text) IS
+	'The form of a whole number';
+
+CREATE FUNCTION phi.redact(value integer, kind text, form text) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact_integer';
+REVOKE ALL ON FUNCTION phi.redact(integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(integer, text, text) IS
+	'The form of a whole number';
+
 CREATE FUNCTION phi.tree(relation regclass) RETURNS SETOF regclass
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

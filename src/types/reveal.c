@@ -12,23 +12,17 @@
  *-------------------------------------------------------------------------
  */
 #include "types/reveal.h"
+#include "types/form.h"
 #include "types/sealing.h"
 
-#include "access/xact.h"
 #include "audit/audit.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "consent/consent.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(phi_reveal);
 PG_FUNCTION_INFO_V1(phi_reveal_column);
@@ -115,89 +109,6 @@ CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_heade
 		RaiseMoved(column, "row");
 }
 
-/* Today as days since 2000-01-01, in UTC. */
-static int32
-Today(void)
-{
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
-
-	return (int32) (now / USECS_PER_DAY - (now % USECS_PER_DAY < 0 ? 1 : 0));
-}
-
-/* A form of UTF-8 text. */
-static Datum
-TextForm(phi_kind kind, phi_form form, phi_bytes plain, bool *isnull)
-{
-	phi_buffer out;
-	Datum result = (Datum) 0;
-
-	out.capacity = add_size(mul_size(4, plain.size), 16);
-	out.data = palloc_extended(out.capacity, MCXT_ALLOC_HUGE);
-	out.size = 0;
-	CheckStatus(phi_form_text(kind, form, plain, &out, isnull), "redact a value");
-	if (!*isnull)
-		result = InnerFromBytes(INNER_TEXT, out.data, out.size);
-	SecretWipe(out.data, out.size);
-	pfree(out.data);
-	return result;
-}
-
-/* A form of a number: whole numbers by kind; anything else shows only where the kind is no identifier. */
-static Datum
-NumberForm(phi_kind kind, phi_form form, Datum number, bool *isnull)
-{
-	char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
-	char *end;
-	long long whole;
-	int64 shown;
-
-	errno = 0;
-	whole = strtoll(digits, &end, 10);
-	if (errno != 0 || end == digits || (*end != '\0' && *end != '.'))
-	{
-		*isnull = true;
-		return (Datum) 0;
-	}
-	phi_form_integer(kind, form, whole, &shown, isnull);
-	return *isnull ? (Datum) 0 : NumericGetDatum(int64_to_numeric(shown));
-}
-
-/* Transform opened bytes to the form. */
-static Datum
-ShowForm(InnerType inner, phi_kind kind, phi_form form, uint8 *bytes, Size size, bool *isnull)
-{
-	Datum plain;
-	int32 date;
-	int64 time;
-
-	*isnull = false;
-	if (form == PHI_FORM_FULL)
-		return InnerFromBytes(inner, bytes, size);
-	switch (inner)
-	{
-		case INNER_TEXT:
-			return TextForm(kind, form, phi_bytes_of(bytes, size), isnull);
-		case INNER_DATE:
-			plain = InnerFromBytes(inner, bytes, size);
-			phi_form_date(kind, form, DatumGetDateADT(plain), Today(), &date, isnull);
-			return DateADTGetDatum(date);
-		case INNER_TIMESTAMPTZ:
-			/* Cut in the session's zone, where the result will be read. */
-			plain = DirectFunctionCall1(timestamptz_timestamp, InnerFromBytes(inner, bytes, size));
-			phi_form_time(kind, form, DatumGetTimestamp(plain), Today(), &time, isnull);
-			return *isnull ? (Datum) 0
-						   : DirectFunctionCall1(timestamp_timestamptz, TimestampGetDatum(time));
-		default:
-			break;
-	}
-	if (phi_form_opaque_shows(kind, form))
-		return InnerFromBytes(inner, bytes, size);
-	if (inner == INNER_NUMERIC)
-		return NumberForm(kind, form, InnerFromBytes(inner, bytes, size), isnull);
-	*isnull = true;
-	return (Datum) 0;
-}
-
 /*
  * The form that the session may see of a value under this header; none when
  * the decision is no.
@@ -220,11 +131,6 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 {
 	phi_header header = {.subject_token = subject_token, .label_set = label_set};
 	phi_form form = PermittedForm(&header, column);
-	InnerType inner;
-	phi_bytes bytes;
-	uint8 *copy;
-	Datum shown;
-	bool owned;
 
 	*isnull = form == PHI_FORM_NONE;
 	if (form == PHI_FORM_FULL)
@@ -234,14 +140,7 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 			  type == FLOAT4OID || type == FLOAT8OID || type == JSONOID;
 	if (*isnull)
 		return (Datum) 0;
-	inner = InnerOfPlain(type);
-	bytes = InnerToBytes(inner, plain, &owned);
-	copy = palloc(bytes.size + 1);
-	memcpy(copy, bytes.data, bytes.size);
-	shown = ShowForm(inner, column->kind, form, copy, bytes.size, isnull);
-	SecretWipe(copy, bytes.size);
-	pfree(copy);
-	return shown;
+	return ShowPlain(InnerOfPlain(type), column->kind, form, plain, isnull);
 }
 
 /*
