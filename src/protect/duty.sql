@@ -104,13 +104,13 @@ INSERT INTO phi.duty_function (duty, function)
 SELECT d.duty, p.oid::pg_catalog.regprocedure::text
 FROM (VALUES
 	('security_officer', '{classify,declassify,protect,make_shreddable,protect_plan,protect_online,online_begin,online_step,cancel_online,
-		unprotect,refresh_view,enroll,unenroll,set_rule,drop_rule,install_default_rules,grant_duty,revoke_duty,suggest,sample_kinds,
+		unprotect,refresh_view,add_view,remove_view,enroll,unenroll,set_rule,drop_rule,install_default_rules,grant_duty,revoke_duty,suggest,sample_kinds,
 		kind_of_name,kind_of_value,redact,whoami}'::pg_catalog.name[]),
-	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami,k_anonymity,l_diversity,column_list}'),
+	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami,make_pseudonyms,release,k_anonymity,l_diversity,column_list}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,destroy_key,shred_subject,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
-	('application', '{reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
+	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -65,7 +65,7 @@ TargetArguments(FunctionCallInfo fcinfo, SealTarget *target)
 	if (!column)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column id is not registered")));
 	initStringInfo(&keys);
-	KeyArguments(fcinfo, 4, &keys);
+	KeyArguments(fcinfo, 4, PG_NARGS(), &keys);
 	target->column = column;
 	target->label_set = LabelSetId(PG_GETARG_DATUM(3), PG_ARGISNULL(3));
 	target->subject_token =

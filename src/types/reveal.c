@@ -13,6 +13,7 @@
  */
 #include "types/reveal.h"
 #include "types/form.h"
+#include "types/pseudonym.h"
 #include "types/sealing.h"
 
 #include "audit/audit.h"
@@ -22,10 +23,13 @@
 #include "fmgr.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_reveal);
 PG_FUNCTION_INFO_V1(phi_reveal_column);
+PG_FUNCTION_INFO_V1(phi_reveal_as);
+PG_FUNCTION_INFO_V1(phi_reveal_pseudonym);
 
 /* What a call site remembers. */
 typedef struct RevealState
@@ -34,7 +38,18 @@ typedef struct RevealState
 	StringInfoData keys;
 	const ProtectedColumn *column; /* of the last value, and the registry it is from */
 	uint64 registry_generation;
+	text *cap_name; /* of reveal_as: its form argument, as it was last, and what it means */
+	phi_form cap;
 } RevealState;
+
+/* What one call is asked for. */
+typedef struct RevealCall
+{
+	uint16 column_id;      /* that the value was read from; 0: not said */
+	int first;             /* argument at which the row's key begins */
+	phi_form cap;          /* the most that may be shown */
+	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
+} RevealCall;
 
 /* The state of this call site. */
 static RevealState *
@@ -104,7 +119,7 @@ CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_heade
 	if (PG_NARGS() <= first)
 		return;
 	resetStringInfo(&state->keys);
-	KeyArguments(fcinfo, first, &state->keys);
+	KeyArguments(fcinfo, first, PG_NARGS(), &state->keys);
 	if (header->row_token != TargetRowToken(column->uuid, &state->keys))
 		RaiseMoved(column, "row");
 }
@@ -143,46 +158,67 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 	return ShowPlain(InnerOfPlain(type), column->kind, form, plain, isnull);
 }
 
-/*
- * Reveal argument 0, read from the column of this id (0: not said) and the row
- * whose key begins at argument first.
- */
+/* Is nothing revealed now, whatever the value? */
+static bool
+NothingIsRevealed(void)
+{
+	RequirePreload();
+	RefuseInImplicitCode();
+	return InSecurityRestrictedOperation() || PlanningInProgress();
+}
+
+/* The plain value under this header in a form. */
 static Datum
-Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
+OpenInForm(FunctionCallInfo fcinfo, const RevealState *state, const phi_header *header, phi_form form,
+		   bool *isnull)
+{
+	const ProtectedColumn *column = state->column;
+	Size size;
+	uint8 *bytes;
+	Datum shown;
+
+	NoteSensitiveStatement();
+	DisclosureNote(column->relation, NameStr(column->relation_name), header->subject_token);
+	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), header, &size);
+	shown = ShowForm(state->inner, column->kind, form, bytes, size, isnull);
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	return shown;
+}
+
+/* Reveal argument 0 as the call asks for. */
+static Datum
+Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 {
 	RevealState *state;
 	const ProtectedColumn *column;
 	phi_header header;
 	phi_form form;
-	uint8 *bytes;
-	Size size;
 	Datum shown;
 	bool isnull;
 
-	RequirePreload();
-	RefuseInImplicitCode();
-	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation() || PlanningInProgress())
+	if (NothingIsRevealed() || PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = CallState(fcinfo);
 	ReadHeader(PG_GETARG_DATUM(0), &header);
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = PermittedForm(&header, column);
+	form = Min(PermittedForm(&header, column), call->cap);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
 	if (IsDead(&header))
 		PG_RETURN_NULL(); /* wherever it was moved */
-	if (column_id != 0 && column_id != header.column_id)
+	if (call->column_id != 0 && call->column_id != header.column_id)
 		RaiseMoved(column, "column");
-	CheckRow(fcinfo, first, state, &header, column);
-
-	NoteSensitiveStatement();
-	DisclosureNote(column->relation, NameStr(column->relation_name), header.subject_token);
-	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), &header, &size);
-	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
-	SecretWipe(bytes, size);
-	pfree(bytes);
+	CheckRow(fcinfo, call->first, state, &header, column);
+	if (form == PHI_FORM_PSEUDONYM)
+	{
+		isnull = state->inner != INNER_TEXT;
+		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
+	}
+	else
+		shown = OpenInForm(fcinfo, state, &header, form, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
@@ -201,7 +237,9 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 Datum
 phi_reveal(PG_FUNCTION_ARGS)
 {
-	return Reveal(fcinfo, 0, 1);
+	RevealCall call = {.first = 1, .cap = PHI_FORM_FULL};
+
+	return Reveal(fcinfo, &call);
 }
 
 /*
@@ -212,7 +250,81 @@ phi_reveal(PG_FUNCTION_ARGS)
 Datum
 phi_reveal_column(PG_FUNCTION_ARGS)
 {
+	RevealCall call = {.first = 2, .cap = PHI_FORM_FULL};
+
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	return Reveal(fcinfo, (uint16) PG_GETARG_INT32(1), 2);
+	call.column_id = (uint16) PG_GETARG_INT32(1);
+	return Reveal(fcinfo, &call);
+}
+
+/* The form that an argument names; raises where it names none. */
+static phi_form
+CapArgument(FunctionCallInfo fcinfo, RevealState *state, text *name)
+{
+	Size size = VARSIZE_ANY(name);
+
+	if (likely(state->cap_name && VARSIZE_ANY(state->cap_name) == size &&
+			   memcmp(state->cap_name, name, size) == 0))
+		return state->cap;
+	if (!phi_form_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), &state->cap))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown form"),
+						errhint("Forms are full, partial, limited, safe_harbor, pseudonym and none.")));
+	state->cap_name = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, size);
+	memcpy(state->cap_name, name, size);
+	return state->cap;
+}
+
+/*
+ * phi.reveal_as(value, column_id, form, recipient [, key...]): phi.reveal_column
+ * that shows no more than the form; a pseudonym is that for the recipient
+ * (NULL: for whom the session asks).  The views of profiles call it.
+ */
+Datum
+phi_reveal_as(PG_FUNCTION_ARGS)
+{
+	RevealCall call = {.first = 4};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	call.column_id = (uint16) PG_GETARG_INT32(1);
+	call.cap = CapArgument(fcinfo, CallState(fcinfo), PG_GETARG_TEXT_PP(2));
+	call.recipient = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	return Reveal(fcinfo, &call);
+}
+
+/*
+ * phi.reveal_pseudonym(recipient, value...): the pseudonym for a recipient of
+ * the subject of a row, of which some sealed values are given: a plain subject
+ * would let everybody look up whom they like.  NULL where all are NULL, or
+ * nothing of the row may be shown.
+ */
+Datum
+phi_reveal_pseudonym(PG_FUNCTION_ARGS)
+{
+	if (NothingIsRevealed() || PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	for (int i = 1; i < PG_NARGS(); i++)
+	{
+		phi_header header;
+		Datum shown;
+		bool isnull = true;
+
+		if (!IsEncryptedType(get_fn_expr_argtype(fcinfo->flinfo, i)))
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("a pseudonym is that of a sealed value's subject"),
+							errhint("Give encrypted columns of the row.")));
+		if (PG_ARGISNULL(i))
+			continue;
+		ReadHeader(PG_GETARG_DATUM(i), &header);
+		if (!header.bound || IsDead(&header))
+			continue;
+		if (!DecideAccess(header.subject_token, header.label_set, UINT64_MAX).permit)
+			PG_RETURN_NULL();
+		shown = Pseudonym(header.subject_token, text_to_cstring(PG_GETARG_TEXT_PP(0)), &isnull);
+		if (isnull)
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(shown);
+	}
+	PG_RETURN_NULL();
 }

@@ -228,13 +228,13 @@ TargetRowToken(const uint8 *column_uuid, const StringInfoData *key_texts)
 }
 
 void
-KeyArguments(FunctionCallInfo fcinfo, int first, StringInfo key_texts)
+KeyArguments(FunctionCallInfo fcinfo, int first, int end, StringInfo key_texts)
 {
 	if (get_fn_expr_variadic(fcinfo->flinfo))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the primary key cannot be given as a VARIADIC array"),
 						errhint("Give the key columns one by one.")));
-	for (int i = first; i < PG_NARGS(); i++)
+	for (int i = first; i < end; i++)
 	{
 		if (PG_ARGISNULL(i))
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -59,9 +59,9 @@ extern struct varlena *RebindValue(Datum value, const phi_header *header, const 
 extern uint64 TargetRowToken(const uint8 *column_uuid, const StringInfoData *key_texts);
 
 /*
- * Arguments from position first on as a primary key: appends their counted
- * texts.  NULLs and a VARIADIC array are refused.
+ * Arguments from position first on, before end, as a primary key: appends their
+ * counted texts.  NULLs and a VARIADIC array are refused.
  */
-extern void KeyArguments(FunctionCallInfo fcinfo, int first, StringInfo key_texts);
+extern void KeyArguments(FunctionCallInfo fcinfo, int first, int end, StringInfo key_texts);
 
 #endif /* PHI_SEALING_H */
