@@ -7,13 +7,13 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 scrub scrub_groups scrub_number scrub_code scrub_place guess
+CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 token scrub scrub_groups scrub_number scrub_code scrub_place guess
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity portal session
 AUDIT = change disclosure event guard seal verify
 CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger form pseudonym reveal reseal usage rows adopt shred
+TYPES = inner sealing search search_values search_stats search_plan types convert trigger form pseudonym recipient reveal reseal usage rows adopt shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
@@ -31,7 +31,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/pseudonym.sql src/types/search.sql \
+	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql \
 	src/redact/redact.sql src/redact/upkeep.sql src/redact/profile.sql src/protect/classify.sql src/protect/plan.sql \
 	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/release.sql src/protect/duty.sql
 

@@ -108,7 +108,7 @@ FROM (VALUES
 		kind_of_name,kind_of_value,redact,whoami}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,explain_access,can_access,redact,whoami,make_pseudonyms,release,k_anonymity,l_diversity,column_list}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
-		reseal_step,destroy_key,shred_subject,whoami}'),
+		reseal_step,destroy_key,shred_subject,fpe_token,fpe_value,shift_date,whoami}'),
 	('auditor', '{audit_verify,audit_seal,whoami}'),
 	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,whoami,set_purpose,logout}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
