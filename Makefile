@@ -7,35 +7,53 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes directive decide forms forms_text normal ff1 token scrub scrub_groups scrub_number scrub_code scrub_place guess
+CORE = status bytes xaes mac envelope merkle codes directive directive_compile directive_match directive_parse \
+	decide forms forms_text normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place guess json jwk jws \
+	token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
-SESSION = context identity portal session
-AUDIT = change disclosure event guard seal verify
-CONSENT = access directives explain labels planner row rules share store verdict
-TYPES = inner sealing search search_values search_stats search_plan types convert trigger form pseudonym recipient reveal reseal usage rows adopt shred
+SESSION = context identity membership portal session jwks login revocation uses attempts stepup
+AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding log \
+	queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
+CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
+	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \
+	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
+	support verdict
+TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger form pseudonym recipient reveal \
+	reseal usage rows adopt pgcrypto adopt_pgp shred
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
-OBJS = src/phi_guard.o \
-	$(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
-	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) \
-	$(TYPES:%=src/types/%.o) $(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
+OBJS = src/phi_guard.o $(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
+	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) $(TYPES:%=src/types/%.o) \
+	$(REDACT:%=src/redact/%.o) $(PROTECT:%=src/protect/%.o)
 
 # The encrypted types, made from one template, and the neighbors of their plain
 # types that may be assigned to them: plain type, storage; from, plain type.
 ENCRYPTED = text:external date:main timestamptz:main numeric:main jsonb:external bytea:external
-ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz \
-	timestamp:timestamptz smallint:numeric integer:numeric bigint:numeric real:numeric \
-	float8:numeric json:jsonb
+ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timestamptz timestamp:timestamptz \
+	smallint:numeric integer:numeric bigint:numeric real:numeric float8:numeric json:jsonb
 
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
-	src/audit/audit.sql src/consent/consent.sql src/types/types.sql build/encrypted_types.sql src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql \
-	src/redact/redact.sql src/redact/upkeep.sql src/redact/profile.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/adopt.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/release.sql src/protect/duty.sql
+	src/session/membership.sql src/audit/audit.sql src/audit/evidence.sql src/audit/retention.sql \
+	src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
+	src/consent/labels.sql src/consent/relations.sql src/consent/step_up.sql src/consent/glass.sql \
+	src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql \
+	src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql src/redact/redact.sql src/redact/upkeep.sql \
+	src/redact/profile.sql src/protect/classify.sql src/protect/plan.sql \
+	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql \
+	src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql src/protect/release.sql \
+	src/protect/duty.sql
+
+
+# The offline verifier: core/ alone, no server's header.
+VERIFY = build/phi_verify
+VERIFY_CORE = status bytes mac merkle ed25519 note leaf
+VERIFY_SOURCES = src/tools/phi_verify.c src/tools/check_export.c $(VERIFY_CORE:%=src/core/%.c)
 
 DATA_built = phi_guard--$(EXTVERSION).sql
+DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
@@ -71,5 +89,22 @@ build/encrypted_types.sql: src/types/encrypted_type.sql.in src/types/assignment_
 	@mv $@.tmp $@
 
 $(OBJS): $(wildcard src/*/*.h)
+
+all: $(VERIFY)
+install: install-verify
+uninstall: uninstall-verify
+
+$(VERIFY): $(VERIFY_SOURCES) $(wildcard src/core/*.h src/tools/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Isrc $(VERIFY_SOURCES) -lcrypto -o $@
+
+install-verify: $(VERIFY)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(VERIFY) '$(DESTDIR)$(bindir)/phi_verify'
+
+uninstall-verify:
+	rm -f '$(DESTDIR)$(bindir)/phi_verify'
+
+.PHONY: install-verify uninstall-verify
 
 endif

@@ -34,7 +34,15 @@ INSERT INTO "pa ''tient" ("na""me%s", age, weight, born, notes, feeling, alive, 
 INSERT INTO "pa ''tient" (zip) VALUES (repeat('9', 9000)), (NULL);
 ALTER TABLE "pa ''tient" DROP COLUMN age;
 ALTER TABLE "pa ''tient" ADD COLUMN age smallint DEFAULT 7;
-CREATE TABLE parts (id int, name text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE parts (id int, name text NOT NULL DEFAULT 'nobody', PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE part_1 PARTITION OF parts (name DEFAULT 'first') FOR VALUES FROM (0) TO (10);
+CREATE TABLE part_2 (name text NOT NULL, gone int, id int NOT NULL) PARTITION BY RANGE (id);
+ALTER TABLE part_2 DROP COLUMN gone;
+CREATE TABLE part_2a PARTITION OF part_2 FOR VALUES FROM (10) TO (20);
+ALTER TABLE parts ATTACH PARTITION part_2 FOR VALUES FROM (10) TO (30);
+INSERT INTO parts SELECT i, 'kestrel ' || i FROM generate_series(1, 19) i;
+COMMENT ON COLUMN part_1.name IS 'of the first';
+GRANT SELECT (name) ON part_2a TO ad_reader;
 RESET SESSION AUTHORIZATION;
 SET search_path = "ad ""x", public;
 SET SESSION AUTHORIZATION ad_officer;
@@ -45,7 +53,6 @@ SELECT phi.classify('"pa ''''tient"', 'touched', 'none');
 SELECT phi.classify('parts', 'name', 'name');
 
 -- what it refuses
-CALL phi.protect_online('parts', 'id'); -- fails
 CALL phi.protect_online('"pa ''''tient"', NULL); -- fails
 CALL phi.protect_online('"pa ''''tient"', 'nobody'); -- fails
 CALL phi.protect_online('"pa ''''tient"', 'i d', batch => 0); -- fails
@@ -74,7 +81,8 @@ ALTER TABLE "pa ''tient" DROP COLUMN zip; -- fails
 ALTER TABLE "pa ''tient" DISABLE TRIGGER "~phi_online"; -- fails
 DROP TRIGGER "~phi_online" ON "pa ''tient"; -- fails
 CREATE TABLE elsewhere (LIKE "pa ''tient");
-CREATE TRIGGER t BEFORE INSERT ON elsewhere FOR EACH ROW EXECUTE FUNCTION phi.seal_online('i d', '', '0', 'zip', 'zip~phi_sealed', '1'); -- fails
+CREATE TRIGGER t BEFORE INSERT ON elsewhere FOR EACH ROW EXECUTE FUNCTION phi.seal_online('i d', '', '0', 'zip', 'zip~phi_sealed', '1'); -- ok, but
+INSERT INTO elsewhere ("i d", "na""me%s", mrn, touched, zip) VALUES (1, 'x', 1, 0, 'x'); -- fails
 SET SESSION AUTHORIZATION ad_clinician;
 INSERT INTO "pa ''tient" ("na""me%s", zip, labels) VALUES ('Ben', '02140', '{PSY}');
 UPDATE "pa ''tient" SET zip = '02141', feeling = 'sad' WHERE "i d" = 1;
@@ -152,6 +160,38 @@ UPDATE "pa ''tient" SET feeling = 'calm' WHERE "i d" = 1;
 SELECT "na""me%s", age, mrn, zip FROM seen WHERE zip = '02143';
 RESET SESSION AUTHORIZATION;
 SELECT action, detail FROM phi_audit.event WHERE relation = '"ad ""x"."pa ''''tient"' OR detail ~ 'pa ''''tient' ORDER BY event_id;
+
+-- a partitioned table: a partition that is made, filled elsewhere and attached, or detached meanwhile
+SET SESSION AUTHORIZATION ad_officer;
+SELECT phi.online_begin('parts', 'id', NULL, NULL, 10);
+SELECT phi.online_step('parts', 4);
+RESET SESSION AUTHORIZATION;
+SELECT member, phase, pass, block > 0 AS within FROM phi.online_state;
+SET SESSION AUTHORIZATION ad_owner;
+CREATE TABLE part_2b PARTITION OF part_2 FOR VALUES FROM (20) TO (30);
+CREATE TABLE part_3 (LIKE parts);
+INSERT INTO part_3 (id, name) VALUES (31, 'kestrel 31');
+ALTER TABLE parts ATTACH PARTITION part_3 FOR VALUES FROM (30) TO (40); -- fails: nothing says that its rows are sealed
+CREATE TABLE part_4 PARTITION OF parts FOR VALUES FROM (40) TO (50);
+INSERT INTO parts VALUES (21, 'kestrel 21'), (41, 'kestrel 41');
+UPDATE parts SET id = 22, name = 'kestrel 22' WHERE id = 3;
+ALTER TABLE parts DETACH PARTITION part_4;
+ALTER TABLE part_1 DISABLE TRIGGER "~phi_online"; -- fails
+SET SESSION AUTHORIZATION ad_officer;
+CALL phi.protect_online('parts', 'id', batch => 4);
+RESET SESSION AUTHORIZATION;
+SET row_security = off;
+SELECT tableoid::regclass, count(*), count(*) FILTER (WHERE name::text ~ '^phi:1:') AS sealed FROM parts GROUP BY 1 ORDER BY 1;
+RESET row_security;
+SELECT a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attacl IS NOT NULL AS acl, col_description(a.attrelid, a.attnum)
+	FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE a.attrelid IN ('parts'::regclass, 'part_1'::regclass, 'part_2'::regclass, 'part_2a'::regclass, 'part_3'::regclass) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum;
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname IN ('~phi_seal', '~phi_online') AND tgrelid::regclass::text ~ 'part' ORDER BY 1, 2;
+SELECT phase FROM phi.progress WHERE relation = 'parts'::regclass;
+GRANT SELECT ON parts_redacted TO ad_clinician;
+SET SESSION AUTHORIZATION ad_clinician;
+SELECT id, name FROM parts_redacted WHERE id IN (1, 19, 21, 22, 31) ORDER BY id;
+RESET SESSION AUTHORIZATION;
 
 DROP SCHEMA "ad ""x" CASCADE;
 SELECT phi.revoke_duty('ad_officer', 'security_officer'), phi.revoke_duty('ad_clinician', 'application'), phi.unenroll('ad_clinician');

@@ -129,8 +129,8 @@ SELECT reason, directive = (SELECT min(id) FROM cm_consent WHERE patient = 1) AS
 RESET SESSION AUTHORIZATION;
 GRANT SELECT ON cm_consent TO PUBLIC; -- ok
 SET SESSION AUTHORIZATION cm_both;
-SELECT reason, directive = (SELECT min(id) FROM cm_consent WHERE patient = 1) AS directive, explanation FROM phi.explain_access(1); -- consent_permits
-SELECT reason, directive = (SELECT max(id) FROM cm_consent WHERE patient = 10) AS directive, explanation FROM phi.explain_access(10); -- consent_denies
+SELECT reason, directive = (SELECT min(id) FROM cm_consent WHERE patient = 1) AS directive, regexp_replace(explanation, '[0-9]+', 'N') AS explanation FROM phi.explain_access(1); -- consent_permits
+SELECT reason, directive = (SELECT max(id) FROM cm_consent WHERE patient = 10) AS directive, regexp_replace(explanation, '[0-9]+', 'N') AS explanation FROM phi.explain_access(10); -- consent_denies
 SELECT * FROM phi.explain_access(0); -- default_deny
 SELECT reason FROM phi.explain_access(0, 'cm_consent'); -- fails
 SELECT reason FROM phi.explain_access(NULL::int); -- fails
@@ -336,7 +336,7 @@ SELECT e.action, e.detail, e.outcome, count(*), bool_and(e.subjects = ARRAY[c.su
 	FROM phi_audit.event e JOIN phi.consent c ON c.id = e.consent_id
 	WHERE e.action = 'consent' AND c.id IN (SELECT id FROM cm_consent) GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT action, detail FROM phi_audit.event WHERE action ~ '_rule$' AND detail ~ '^(porter|default)' ORDER BY event_id;
-SELECT status, decision, subject, purposes, actors, created_by, revoked_by, revoked_at IS NOT NULL AS revoked
+SELECT status, decision, subject, source -> 'provision' AS source, created_by, revoked_by, revoked_at IS NOT NULL AS revoked
 	FROM phi.consent WHERE id IN (SELECT id FROM cm_consent WHERE patient IN (2, 5, 6, 12)) ORDER BY id;
 
 -- nobody else records anything

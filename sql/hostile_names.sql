@@ -46,7 +46,7 @@ $$ AS SELECT"', 'i"d''%s
 SELECT phi.protect('"äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüx"', 'id');
 SELECT phi.protect('"ääääääääääääääääääääääääääääääx"', 'id', view => '"a.b ""c"" ''d'' %I"');
 SELECT view, subject_column, key_columns FROM phi.protected_table ORDER BY view::text COLLATE "C";
-SELECT format('GRANT SELECT ON %s TO "hn_clinician; DROP TABLE x --"', view) FROM phi.protected_table \gexec
+SELECT format('GRANT SELECT ON %s TO "hn_clinician; DROP TABLE x --"', view) FROM phi.protected_table ORDER BY view::text COLLATE "C" \gexec
 SET SESSION AUTHORIZATION "hn_clinician; DROP TABLE x --";
 SET search_path = "h""n's %s; \x", pg_catalog;
 SELECT * FROM "t""ab'le %1$I

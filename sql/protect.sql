@@ -92,8 +92,6 @@ SELECT phi.protect('pt.b', 'id', labels => 'labels'); -- fails
 \set VERBOSITY terse
 -- the statements of the plan, in its order
 SET client_min_messages = error;
-DROP TABLE pt.using_row;
-ALTER TABLE pt.b ALTER labels TYPE text[] USING NULL;
 SELECT statement FROM phi.protect_plan('pt.b', 'id', labels => 'labels') WHERE blocker ORDER BY step \gexec
 SET client_min_messages = warning;
 SELECT * FROM phi.protect_plan('pt.b', 'id', labels => 'labels');
@@ -110,6 +108,38 @@ SELECT phi.unprotect('pt.b'); -- ok
 DROP PUBLICATION pt_columns;
 SET client_min_messages = error;
 DROP TABLE pt.b, pt.other, pt.pointing, pt.child CASCADE;
+SET client_min_messages = warning;
+
+-- the rarer ones have a statement, too
+CREATE DOMAIN pt.short AS varchar(9) CHECK (value <> '');
+CREATE TABLE pt.rare (id numeric PRIMARY KEY, at text, short text, born date, mrn text NOT NULL);
+CREATE UNIQUE INDEX rare_mrn ON pt.rare (mrn);
+ALTER TABLE pt.rare REPLICA IDENTITY USING INDEX rare_mrn;
+CREATE TABLE pt.rare_parts (id int, born date, name text) PARTITION BY RANGE (born);
+CREATE TABLE pt.rare_redacted (x int);
+CREATE VIEW pt.rare_view AS SELECT born FROM pt.rare;
+CREATE TYPE pt.rare_pair AS (v pt.rare_view, n int);
+SELECT phi.classify('pt.rare', c, k) FROM (VALUES ('at', 'service_date'), ('short', 'other'), ('born', 'birth_date'), ('mrn', 'mrn')) v (c, k);
+ALTER TABLE pt.rare ALTER at TYPE timestamp USING at::timestamp, ALTER short TYPE pt.short;
+CREATE TABLE pt.rare_uses (whole pt.rare, many pt.rare[], seen pt.rare_view[]);
+CREATE FUNCTION pt.rare_default() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT count(born)::int FROM pt.rare; END;
+ALTER TABLE pt.rare_redacted ALTER x SET DEFAULT pt.rare_default();
+INSERT INTO pt.rare VALUES (1, '2020-01-01 10:00', 'x', '1990-01-01', 'M1');
+INSERT INTO pt.rare_uses SELECT r, ARRAY[r], ARRAY[(SELECT v FROM pt.rare_view v)] FROM pt.rare r;
+SELECT phi.classify('pt.rare_parts', c, k) FROM (VALUES ('born', 'birth_date'), ('name', 'name')) v (c, k);
+SELECT action, object, statement FROM phi.protect_plan('pt.rare', 'id') WHERE blocker;
+SET client_min_messages = error;
+SELECT statement FROM phi.protect_plan('pt.rare', 'id') WHERE blocker ORDER BY step \gexec
+SELECT count(*) FROM phi.protect_plan('pt.rare', 'id') WHERE blocker; -- 0
+SELECT phi.protect('pt.rare', 'id');
+SELECT * FROM pt.rare_uses;
+SELECT action, object, statement FROM phi.protect_plan('pt.rare_parts', 'id') WHERE blocker;
+SELECT statement FROM phi.protect_plan('pt.rare_parts', 'id') WHERE blocker ORDER BY step \gexec
+SELECT phi.protect('pt.rare_parts', 'id');
+SELECT phi.unprotect('pt.rare'), phi.unprotect('pt.rare_parts');
+DROP TABLE pt.rare, pt.rare_parts, pt.rare_redacted_before, pt.rare_uses CASCADE;
+DROP TYPE pt.rare_pair;
+DROP DOMAIN pt.short;
 SET client_min_messages = warning;
 
 -- an old table that others lean on: the statements of its plan, each run once and in order, leave nothing in the way

@@ -143,6 +143,60 @@ SELECT id FROM se_patient WHERE ssn IN ('900-00-0007', '900-00-0008') ORDER BY i
 RESET enable_indexscan; RESET enable_bitmapscan;
 RESET SESSION AUTHORIZATION;
 
+-- a new key: who may, what is refused, and what a lookup does between the steps
+SELECT phi.rotate_search_key('se_patient', 'name'); -- fails: not searchable
+SELECT phi.rotate_search_key('se_patient', 'nothing'); -- fails
+SELECT phi.rotate_search_key('se_patient', NULL); -- fails
+SELECT phi.rotate_search_key('se_patient', 'ssn', 0); -- fails
+CALL phi.retag('se_patient', 'name'); -- fails
+SET SESSION AUTHORIZATION se_clinician;
+SELECT phi.rotate_search_key('se_patient', 'ssn'); -- fails: no duty
+CALL phi.retag('se_patient', 'ssn'); -- fails
+SELECT phi.retag_step('se_patient', 'ssn'); -- fails
+SELECT * FROM phi.retag_part(1, '{}'); -- fails
+RESET SESSION AUTHORIZATION;
+SELECT phi.rotate_search_key('se_patient', 'ssn', 500), phi.rotate_search_key('se_patient', 'email');
+SELECT phi.rotate_search_key('se_claim', 'member_ssn'); -- fails: the same context
+SELECT column_name, search_generation, next_generation, search_buckets > 1 AS parts, search_moved FROM phi.column_policy WHERE relation = 'se_patient'::regclass AND searchable ORDER BY 1;
+CREATE FUNCTION se_found() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', (SELECT id FROM se_patient_redacted WHERE ssn = '900-00-0046'), (SELECT id FROM se_patient WHERE ssn = '900 00 0043'),
+		(SELECT count(*) FROM se_patient WHERE ssn IN ('900-00-0044', '900-00-0045', NULL)), (SELECT count(*) FROM se_patient_redacted WHERE ssn <> '900-00-0046'),
+		(SELECT count(*) FROM se_claim_redacted c JOIN se_patient_redacted v ON v.ssn = c.member_ssn),
+		(SELECT count(*) FROM se_claim c JOIN se_patient p ON p.ssn = c.member_ssn), (SELECT count(DISTINCT ssn) FROM se_patient_redacted),
+		(SELECT id FROM se_patient_redacted WHERE email = 'p7@Example.org'))
+$$;
+GRANT EXECUTE ON FUNCTION se_found() TO se_clinician, se_billing;
+GRANT DELETE ON se_patient TO se_clinician;
+SET SESSION AUTHORIZATION se_clinician;
+SELECT se_found();
+SELECT se_index('SELECT id FROM se_patient_redacted WHERE ssn = ''x''') AS view, se_index('SELECT id FROM se_patient WHERE ssn = ''x''') AS base,
+	se_index('SELECT id FROM se_patient WHERE ssn = ''x''::text') AS typed;
+INSERT INTO se_patient (id, ssn) VALUES (5000, '900-00-0046'); -- fails: it is there
+RESET SESSION AUTHORIZATION;
+SELECT phi.retag_step('se_patient', 'ssn'), phi.retag_step('se_claim', 'member_ssn');
+SELECT column_name, search_generation, next_generation, search_moved FROM phi.column_policy WHERE relation IN ('se_patient'::regclass, 'se_claim'::regclass) AND searchable ORDER BY 1;
+SET SESSION AUTHORIZATION se_clinician;
+SELECT se_found();
+INSERT INTO se_patient (id, ssn) SELECT 5000 + i, format('900-00-%s', to_char(i, 'FM0000')) FROM generate_series(1, 99) i ON CONFLICT (ssn) DO NOTHING;
+SELECT count(*) FROM se_patient WHERE id > 5000; -- 1: 900-00-0042 was nobody's
+UPDATE se_patient SET ssn = ssn, name = 'again' WHERE id BETWEEN 42 AND 60;
+DELETE FROM se_patient WHERE id = 50;
+INSERT INTO se_patient (id, ssn, email) VALUES (50, '900-00-0050', 'p50@Example.org');
+SELECT id FROM se_patient WHERE ssn = (SELECT '900-00-0050'::phi.encrypted_text); -- fails, or finds it by a scan
+SET SESSION AUTHORIZATION se_billing;
+SELECT count(*) FROM se_patient_redacted WHERE ssn = '900-00-0046'; -- 0: not in full
+RESET SESSION AUTHORIZATION;
+CALL phi.retag('se_patient', 'ssn');
+CALL phi.retag('se_patient', 'email');
+CALL phi.retag('se_patient', 'ssn'); -- nothing is left to do
+SELECT column_name, search_generation, next_generation FROM phi.column_policy WHERE relation IN ('se_patient'::regclass, 'se_claim'::regclass) AND searchable ORDER BY 1;
+SELECT operation, phase, done = total AS done, finished_at IS NOT NULL AS finished FROM phi.progress WHERE operation LIKE 'retag%' ORDER BY 1;
+SET SESSION AUTHORIZATION se_clinician;
+SELECT se_found();
+RESET SESSION AUTHORIZATION;
+SELECT action, detail FROM phi_audit.event WHERE action = 'rotate_search_key' ORDER BY event_id;
+DROP FUNCTION se_found();
+
 SET client_min_messages = warning;
 SELECT phi.unprotect('se_patient'); -- the index on tags becomes one on text
 SELECT count(*) FROM se_patient WHERE ssn = '900-00-0007';

@@ -120,6 +120,7 @@ CREATE MATERIALIZED VIEW shr.snapshot AS SELECT id, ssn, name FROM shr.patient;
 CREATE TABLE kept_keys AS SELECT * FROM phi.subject_key;
 RESET row_security;
 SELECT phi.grant_consent(2, 'HRESCH', actor => 'Dr. Quux') AS granted \gset
+SELECT phi.relate(2, actor => 'sh.nurse') > 0, phi.relate(3, actor => 'sh.nurse') > 0, phi.register_person(2, 'sh.two') > 0, phi.add_proxy(2, 'sh.mother', 'parent') > 0; -- ok
 SELECT phi.deny_consent(3, 'HRESCH', workforce_role => 'researcher') AS denied \gset
 SET SESSION AUTHORIZATION shr_clinician;
 PREPARE whole AS SELECT id, name, ssn, born, right(note, 7) AS note FROM shr.patient_redacted WHERE id IN (2, 3) ORDER BY id;
@@ -164,8 +165,12 @@ SELECT * FROM subject_keys();
 SELECT count(*), bool_and(wrapped IS NULL AND check_value IS NULL) AS wiped FROM phi.subject_key WHERE state = 'destroyed'; -- 3
 SELECT reason, detail, row_count, subjects = (SELECT array_agg(k.subject_token) FROM phi.subject_key k WHERE k.dek_id = (SELECT min(dek_id) + 1 FROM phi.subject_key)) AS of_2
 	FROM phi_audit.event WHERE action = 'shred' ORDER BY event_id DESC LIMIT 1;
-SELECT decision, status, subject, purposes, actors, valid_from, octet_length(program) > 0 AS program FROM phi.consent
+SELECT decision, status, subject, source #>> '{provision,type}' AS source, octet_length(program) > 0 AS program FROM phi.consent
 	WHERE id IN (:granted, :denied) ORDER BY id;
+SELECT subject, valid_until <= now() AS over FROM phi.care_relationship WHERE holder = 'sh.nurse' ORDER BY 1; -- of the other one alone
+SELECT (SELECT count(*) FROM phi.person WHERE actor = 'sh.two') AS persons, count(*) AS proxies, count(subject) AS keys FROM phi.proxy WHERE actor = 'sh.mother'; -- 0 1 0
+DELETE FROM phi.care_relationship;
+DELETE FROM phi.proxy;
 SELECT * FROM usages();
 SET SESSION AUTHORIZATION shr_clinician;
 EXECUTE whole;

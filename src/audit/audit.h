@@ -10,6 +10,7 @@
 #define PHI_AUDIT_H
 
 #include "platform/platform.h"
+#include "platform/registry.h"
 
 #define AUDIT_BATCH_ROWS 1000 /* rows in one event at most */
 
@@ -27,16 +28,31 @@ typedef struct AuditEvent
 	int column_count;           /* columns concerned */
 	const char *const *columns; /* or NULL: all of them, or none in particular */
 	int64 consent_id;           /* directive concerned, or 0 */
+	int64 break_glass_id;       /* of phi.glass, or 0 */
 } AuditEvent;
 
 /* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */
 extern void AuditAppend(const AuditEvent *event);
 
-/* reveal() opened a value of this subject in this column: count it for the statement's log line. */
-extern void DisclosureNote(Oid relation, const char *relation_name, uint64 subject_token);
+/*
+ * Record an event independently of the current transaction: when this returns
+ * it is committed and flushed by the database's audit worker.  Raises, and the
+ * caller must not go on, when that cannot be within phi.audit_timeout.
+ * relation and the session are looked up here: in a transaction only.
+ */
+extern void AuditRecordDurably(const AuditEvent *event);
 
-/* Write the log line of what was noted since the last call, if anything. */
-extern void DisclosureFlush(void);
+/* The same as far as possible, for denials and failed logins: false where it failed.  Never raises. */
+extern bool AuditNoteDurably(const AuditEvent *event);
+
+/*
+ * A value of this subject in this column is about to be opened, in this form.
+ * shown: it leaves reveal(), and so is recorded before that where nothing
+ * holds the query's result back; otherwise it is recorded with the statement.
+ * Raises when that fails: the value must not be opened then.
+ */
+extern void DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_token,
+						   bool shown);
 
 /*
  * Guard the log and the audit triggers against a utility statement, before it
@@ -47,5 +63,6 @@ extern void AuditGuardUtility(PlannedStmt *statement);
 
 extern void AuditInit(void);      /* from _PG_init: invalidation, executor and transaction hooks */
 extern void DisclosureInit(void); /* its part in disclosure.c */
+extern void LoginAuditInit(void); /* its part in login.c */
 
 #endif /* PHI_AUDIT_H */

@@ -58,7 +58,7 @@ BEGIN
 		COMMENT ON SCHEMA phi_audit IS 'phi_guard: the audit log; stays when the extension is dropped';
 	END IF;
 	IF to_regclass('phi_audit.event') IS NULL THEN
-		CREATE SEQUENCE phi_audit.event_id_seq CACHE 20;
+		CREATE SEQUENCE phi_audit.event_id_seq;
 		CREATE TABLE phi_audit.event
 		(
 			event_id bigint NOT NULL,
@@ -124,6 +124,7 @@ BEGIN
 	FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'phi_audit.event'::regclass LOOP
 		PERFORM phi.audit_guard_table(partition);
 	END LOOP;
+	PERFORM phi.audit_make_evidence();
 END
 $$;
 REVOKE ALL ON FUNCTION phi.audit_make_log() FROM PUBLIC;
@@ -213,16 +214,3 @@ $$;
 REVOKE ALL ON FUNCTION phi.audit_detach(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_detach(regclass) IS
 	'Internal: takes the audit triggers off a table and its partitions';
-
-CREATE FUNCTION phi.audit_seal() RETURNS bigint
-	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_audit_seal';
-REVOKE ALL ON FUNCTION phi.audit_seal() FROM PUBLIC;
-COMMENT ON FUNCTION phi.audit_seal() IS
-	'Seals the committed events that are not sealed yet, and returns their number';
-
-CREATE FUNCTION phi.audit_verify(OUT ok boolean, OUT events bigint, OUT checkpoints bigint,
-		OUT unsealed bigint, OUT first_bad_event bigint, OUT problem text) RETURNS SETOF record
-	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'phi_audit_verify';
-REVOKE ALL ON FUNCTION phi.audit_verify() FROM PUBLIC;
-COMMENT ON FUNCTION phi.audit_verify() IS
-	'Compares every event with its leaf and every leaf with the checkpoints; names the first bad event';

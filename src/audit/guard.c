@@ -21,6 +21,8 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "audit/reads.h"
+#include "audit/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
@@ -392,8 +394,7 @@ ActOf(Node *statement)
 
 /* ---- the check ---- */
 
-/* Is there a log whose triggers are made, so that what happens to it is worth an event? */
-static bool
+bool
 LogArmed(void)
 {
 	Oid schema = get_namespace_oid(LOG_SCHEMA, true);
@@ -437,23 +438,29 @@ AuditGuardUtility(PlannedStmt *statement)
 	GuardedAct act;
 	AuditEvent event = {0};
 
+	WorkerMakeWay(statement->utilityStmt);
 	if (Exempt)
 		return;
+	if (IsA(statement->utilityStmt, CopyStmt))
+		ReadsNoteCopy((CopyStmt *) statement->utilityStmt);
 	act = ActOf(statement->utilityStmt);
 	if (!act.guarded || !ExtensionInstalled())
 		return;
 	command = GetCommandTagName(CreateCommandTag(statement->utilityStmt));
+	event.action = "ddl";
+	event.outcome = superuser() ? "success" : "denied";
+	event.relation = act.relation;
+	event.detail = command;
 	if (!superuser())
+	{
+		(void) AuditNoteDurably(&event);
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("permission denied: %s would alter the audit log or a trigger of phi_guard",
 					   command),
 				errhint("Only a superuser may do this, and it leaves an event."));
+	}
 	if (act.harmless || XactReadOnly)
 		return;
-	event.action = "ddl";
-	event.outcome = "success";
-	event.relation = act.relation;
-	event.detail = command;
 	if (!TryAppend(&event))
 		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("%s leaves no event: the audit log cannot be written", command));

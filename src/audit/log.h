@@ -12,6 +12,8 @@
 
 #include "audit/audit.h"
 
+#include "access/htup.h"
+#include "audit/queue.h"
 #include "catalog/indexing.h"
 #include "core/merkle.h"
 #include "utils/relcache.h"
@@ -66,7 +68,7 @@ typedef enum EventColumn
 #define LEAF_COLUMNS       4
 #define CHECKPOINT_COLUMNS 7
 
-/* ---- event.c: finding, making and writing the tables ---- */
+/* ---- log.c: finding, making and writing the tables ---- */
 
 typedef struct AuditLog
 {
@@ -86,6 +88,12 @@ extern const AuditLog *AuditLogRequire(void);
 /* Make partitions for this month and the three after it, where they are missing. */
 extern void AuditLogExtend(void);
 
+/* The partition that takes an event recorded at that time. */
+extern Oid LogPartition(const AuditLog *log, TimestampTz when);
+
+/* The partition that takes an event recorded now, or 0 where there is none; makes nothing. */
+extern Oid LogPartitionNow(const AuditLog *log);
+
 typedef struct LogWriter
 {
 	Relation relation;
@@ -97,12 +105,72 @@ extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns);
 extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
 extern void LogWriterClose(LogWriter *writer);
 
+extern void LogInit(void); /* from AuditInit: invalidation callbacks */
+
+/* ---- event.c: a row of phi_audit.event ---- */
+
+typedef struct EventRow
+{
+	Datum values[EVENT_COLUMNS];
+	bool isnull[EVENT_COLUMNS];
+} EventRow;
+
+/* Begin a row with who, where and when; reads the session and the catalogs. */
+extern void EventBegin(EventRow *row, TimestampTz now);
+/* Add what was done; reads the catalogs only where event->relation is given. */
+extern void EventFill(EventRow *row, const AuditEvent *event);
+/* Text columns; NULL and the empty text leave them NULL. */
+extern void EventSetText(EventRow *row, EventColumn column, const char *text);
+extern void EventSetTexts(EventRow *row, EventColumn column, const char *const *texts, int count);
+/* Add number and salt, and the current transaction: the row is complete. */
+extern void EventNumber(EventRow *row, const AuditLog *log);
+
+/* The columns of phi_audit.event; must first be called in a transaction. */
+extern TupleDesc EventShape(void);
+/* A row without what EventNumber adds, as a tuple in the current context, and back: values point into it. */
+extern MinimalTuple EventRecord(const EventRow *row);
+extern void EventFromRecord(EventRow *row, MinimalTuple record);
+
+/* LogWriterOpen for a partition of phi_audit.event. */
+extern void EventWriterOpen(LogWriter *writer, Oid partition);
+
+/* ---- durable.c ---- */
+
+/*
+ * Raise where an event cannot be made durable from here: on a standby, in
+ * single-user mode, or where this transaction stands in the worker's way.
+ */
+extern void DurableRequire(void);
+
+/* Does this transaction stand in the worker's way? */
+extern bool DurableObstructed(void);
+
+/* Have the records committed and flushed by the worker; raises when they are not in time. */
+extern void DurableWrite(const MinimalTuple *records, int count);
+
+/* The same without looking anything up: after an error, before the abort. */
+extern void DurableWriteBlindly(const MinimalTuple *records, int count);
+
+/* Hand a record over without waiting for its commit; raises when there is no place in time. */
+extern void DurablePut(MinimalTuple record);
+
+/* Have a record written within few seconds; false where that failed.  Nothing interrupts the wait, nor is raised. */
+extern bool DurableTry(MinimalTuple record);
+
+/* Milliseconds of phi.audit_timeout. */
+extern int DurableTimeout(void);
+
+extern void DurableInit(void); /* from AuditInit: settings */
+
 /* ---- guard.c ---- */
+
+/* Is there a log whose triggers are made, so that no restore is at work on it? */
+extern bool LogArmed(void);
 
 /* Call one of our functions without arguments, whose commands on the log are not guarded. */
 extern void GuardExempt(const char *function);
 
-/* ---- seal.c ---- */
+/* ---- event_leaf.c ---- */
 
 /* Raise unless the first columns have the types of phi_audit.event. */
 extern void CheckEventColumns(TupleDesc columns);
@@ -110,6 +178,11 @@ extern void CheckEventColumns(TupleDesc columns);
 /* The leaf hash of an event given as its columns; buffer is scratch. */
 extern void EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer,
 						  uint8 hash[PHI_HASH_SIZE]);
+
+/* ---- seal.c ---- */
+
+/* Seal what can be sealed, in the current transaction: for the audit worker.  Raises. */
+extern void AuditWorkerSeal(void);
 
 /* Where this log grows: system identifier and database. */
 extern char *LogIncarnation(void);

@@ -1,237 +1,53 @@
 /*-------------------------------------------------------------------------
  * seal.c
- *		The leaf of an event, and phi.audit_seal(): appending committed events
- *		to the Merkle tree of phi_audit.leaf (RFC 6962 section 2.1).
- *
- * Leaf, version 1: the byte 1, then for each column of phi_audit.event that is
- * not NULL, in the table's order:
- *
- *		tag		1 byte, the column's number from 1 (event_id) to 27 (salt)
- *		size	4 bytes, big-endian
- *		value	bigint, xid8: 8 bytes; integer, oid: 4 bytes; big-endian
- *				timestamptz: its send form, 8 bytes of microseconds from 2000
- *				text: UTF-8 (the stored bytes in a SQL_ASCII database)
- *				bytea: its bytes; inet: its send form
- *				bigint[]: count (4 bytes), then 8 bytes each
- *				text[]: count (4 bytes), then size (4 bytes) and UTF-8 of each
- *
- * The leaf hash is SHA-256 of the byte 0 and the leaf.  Every encoding is what
- * SQL's own send functions give: docs/audit-log.md recomputes one.
+ *		phi.audit_seal(): appending committed events to the Merkle tree of
+ *		phi_audit.leaf (RFC 6962 section 2.1), and signing the tree.
  *
  * An event is sealed when no transaction that could still commit an earlier
  * one is left: all those with txid in [horizon of the last checkpoint, xmin of
  * the snapshot), ordered by txid and event_id.  Writers are never waited for;
  * a long or prepared transaction only keeps the horizon where it is.
  *
+ * Nothing is signed that does not extend what was signed before: the last
+ * checkpoint must be signed, by the last incarnation, and be that of the stored
+ * tree; the newest one in phi.checkpoint_directory must be of this tree.  The
+ * order of leaves follows from the transactions' numbers alone, so a
+ * checkpoint whose transaction is undone is made again just so.
+ *
  * Locking: ShareRowExclusiveLock on phi_audit.checkpoint, one sealer at a time.
  * Memory: events are fetched FETCH_ROWS at a time, their leaves made in a
  * context reset for each.
  *-------------------------------------------------------------------------
  */
-#include "audit/log.h"
+#include "audit/checkpoint.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
-#define LEAF_VERSION 1
-#define FETCH_ROWS   1000
-
-/* The first transaction that the query's own snapshot sees running; and: has no leaf. */
-#define HORIZON    "(SELECT pg_snapshot_xmin(pg_current_snapshot()))"
-#define NOT_SEALED "NOT EXISTS (SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)"
-
-PG_FUNCTION_INFO_V1(phi_audit_seal);
-
-/* How the columns of an event are encoded. */
-typedef enum FieldForm
-{
-	FIELD_INT4,
-	FIELD_INT8,
-	FIELD_TEXT,
-	FIELD_BYTES,
-	FIELD_INET,
-	FIELD_INT8_ARRAY,
-	FIELD_TEXT_ARRAY
-} FieldForm;
-
-/* Type and form of each column. */
-static const struct
-{
-	Oid type;
-	FieldForm form;
-} fields[EVENT_COLUMNS] = {
-	[EVENT_ID] = {INT8OID, FIELD_INT8},
-	[EVENT_RECORDED_AT] = {TIMESTAMPTZOID, FIELD_INT8},
-	[EVENT_TRANSACTION_TIME] = {TIMESTAMPTZOID, FIELD_INT8},
-	[EVENT_TXID] = {XID8OID, FIELD_INT8},
-	[EVENT_ACTOR] = {TEXTOID, FIELD_TEXT},
-	[EVENT_DB_ROLE] = {TEXTOID, FIELD_TEXT},
-	[EVENT_CURRENT_ROLE] = {TEXTOID, FIELD_TEXT},
-	[EVENT_WORKFORCE_ROLES] = {TEXTARRAYOID, FIELD_TEXT_ARRAY},
-	[EVENT_ORGANIZATION] = {TEXTOID, FIELD_TEXT},
-	[EVENT_TOKEN_ID] = {TEXTOID, FIELD_TEXT},
-	[EVENT_PURPOSE] = {TEXTOID, FIELD_TEXT},
-	[EVENT_CONSENT_ID] = {INT8OID, FIELD_INT8},
-	[EVENT_REASON] = {TEXTOID, FIELD_TEXT},
-	[EVENT_BREAK_GLASS_ID] = {INT8OID, FIELD_INT8},
-	[EVENT_ACTION] = {TEXTOID, FIELD_TEXT},
-	[EVENT_OUTCOME] = {TEXTOID, FIELD_TEXT},
-	[EVENT_RELATION] = {TEXTOID, FIELD_TEXT},
-	[EVENT_RELATION_OID] = {OIDOID, FIELD_INT4},
-	[EVENT_COLUMN_NAMES] = {TEXTARRAYOID, FIELD_TEXT_ARRAY},
-	[EVENT_ROW_COUNT] = {INT4OID, FIELD_INT4},
-	[EVENT_SUBJECTS] = {INT8ARRAYOID, FIELD_INT8_ARRAY},
-	[EVENT_ROW_KEYS] = {TEXTARRAYOID, FIELD_TEXT_ARRAY},
-	[EVENT_ROW_DIGESTS] = {BYTEAOID, FIELD_BYTES},
-	[EVENT_DETAIL] = {TEXTOID, FIELD_TEXT},
-	[EVENT_CLIENT_ADDRESS] = {INETOID, FIELD_INET},
-	[EVENT_APPLICATION_NAME] = {TEXTOID, FIELD_TEXT},
-	[EVENT_SALT] = {BYTEAOID, FIELD_BYTES},
-};
-
-/* ---- the leaf ---- */
-
-void
-CheckEventColumns(TupleDesc columns)
-{
-	int i;
-
-	for (i = 0; i < EVENT_COLUMNS; i++)
-	{
-		if (TupleDescAttr(columns, i)->atttypid != fields[i].type)
-			ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("column \"%s\" of the audit log is not as phi_guard made it",
-						   NameStr(TupleDescAttr(columns, i)->attname)));
-	}
-}
-
-/* Append a text in UTF-8. */
-static void
-AppendText(StringInfo leaf, const text *value)
-{
-	const char *stored = VARDATA_ANY(value);
-	int size = VARSIZE_ANY_EXHDR(value);
-	char *converted;
-
-	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
-	{
-		appendBinaryStringInfo(leaf, stored, size);
-		return;
-	}
-	converted = pg_server_to_any(stored, size, PG_UTF8);
-	appendBinaryStringInfo(leaf, converted, converted == stored ? size : strlen(converted));
-	if (converted != stored)
-		pfree(converted);
-}
-
-/* Write the size of what follows position at into the 4 bytes before it. */
-static void
-CloseSize(StringInfo leaf, int at)
-{
-	phi_put_u32((uint8 *) leaf->data + at - 4, (uint32) (leaf->len - at));
-}
-
-/* Leave room for a size; returns the position after it. */
-static int
-OpenSize(StringInfo leaf)
-{
-	appendStringInfoSpaces(leaf, 4);
-	return leaf->len;
-}
-
-/* Append the count of an array and its elements. */
-static void
-AppendArray(StringInfo leaf, FieldForm form, ArrayType *array)
-{
-	ArrayIterator iterator = array_create_iterator(array, 0, NULL);
-	Datum element;
-	bool isnull;
-
-	pq_sendint32(leaf, ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)));
-	while (array_iterate(iterator, &element, &isnull))
-	{
-		if (isnull)
-			continue; /* none of ours: the count gives it away */
-		if (form == FIELD_INT8_ARRAY)
-			pq_sendint64(leaf, DatumGetInt64(element));
-		else
-		{
-			int at = OpenSize(leaf);
-
-			AppendText(leaf, DatumGetTextPP(element));
-			CloseSize(leaf, at);
-		}
-	}
-	array_free_iterator(iterator);
-}
-
-/* Append the value of one column. */
-static void
-AppendValue(StringInfo leaf, FieldForm form, Datum value)
-{
-	bytea *bytes;
-
-	switch (form)
-	{
-		case FIELD_INT4:
-			pq_sendint32(leaf, DatumGetUInt32(value));
-			break;
-		case FIELD_INT8:
-			pq_sendint64(leaf, DatumGetInt64(value));
-			break;
-		case FIELD_TEXT:
-			AppendText(leaf, DatumGetTextPP(value));
-			break;
-		case FIELD_BYTES:
-			bytes = DatumGetByteaPP(value);
-			appendBinaryStringInfo(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-			break;
-		case FIELD_INET:
-			bytes = DatumGetByteaPP(DirectFunctionCall1(inet_send, value));
-			appendBinaryStringInfo(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-			break;
-		case FIELD_INT8_ARRAY:
-		case FIELD_TEXT_ARRAY:
-			AppendArray(leaf, form, DatumGetArrayTypeP(value));
-			break;
-	}
-}
+#define FETCH_ROWS 1000
 
 /*
- * The leaf hash of an event given by the columns of its row.  buffer and the
- * current memory context are scratch.
+ * The first transaction that the query's own snapshot sees running; has no
+ * leaf; and the events to seal, where the last horizon ($1) counts and where not.
  */
-void
-EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer, uint8 hash[PHI_HASH_SIZE])
-{
-	int column;
-	int at;
+#define HORIZON    "(SELECT pg_snapshot_xmin(pg_current_snapshot()))"
+#define NOT_SEALED "NOT EXISTS (SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)"
+#define SINCE      "FROM phi_audit.event e WHERE e.txid >= $1 AND e.txid < " HORIZON " AND " NOT_SEALED
+#define ALL                                                                                  \
+	"FROM phi_audit.event e WHERE e.txid <> coalesce(pg_current_xact_id_if_assigned(), $1) " \
+	"AND " NOT_SEALED
 
-	resetStringInfo(buffer);
-	appendStringInfoChar(buffer, LEAF_VERSION);
-	for (column = 0; column < EVENT_COLUMNS; column++)
-	{
-		if (isnull[column])
-			continue;
-		appendStringInfoChar(buffer, (char) (column + 1));
-		at = OpenSize(buffer);
-		AppendValue(buffer, fields[column].form, values[column]);
-		CloseSize(buffer, at);
-	}
-	CheckStatus(phi_leaf_hash(phi_bytes_of(buffer->data, buffer->len), hash), "hash an event");
-}
+PG_FUNCTION_INFO_V1(phi_audit_seal);
+PG_FUNCTION_INFO_V1(phi_audit_new_incarnation);
 
 /* ---- the last checkpoint ---- */
 
@@ -247,6 +63,10 @@ typedef struct SealState
 	phi_frontier frontier;
 	bool resumes; /* the last checkpoint was made here: its horizon counts */
 	uint64 horizon;
+	Incarnation before;     /* who signed the last checkpoint */
+	Incarnation last;       /* the newest incarnation */
+	Incarnation signer;     /* who signs from here on */
+	bool signer_has_signed; /* a checkpoint before this one */
 } SealState;
 
 /* Raise because the tree is not what the last checkpoint says. */
@@ -271,19 +91,38 @@ RowBytes(HeapTuple row, int column)
 				  : phi_bytes_of(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
 
+/* Refuse unless the note is what the incarnation signed of this tree. */
+static void
+CheckSignature(const char *incarnation, const char *note, uint64 size, const uint8 *root,
+			   Incarnation *signer)
+{
+	phi_checkpoint checkpoint;
+
+	if (note == NULL)
+		RefuseTree("It is not signed.");
+	if (!IncarnationFind(incarnation, signer))
+		RefuseTree("Its incarnation is gone.");
+	if (phi_checkpoint_open(phi_bytes_of(note, strlen(note)), &signer->vkey, &checkpoint) !=
+			PHI_OK ||
+		checkpoint.size != size || memcmp(checkpoint.root, root, PHI_HASH_SIZE) != 0)
+		RefuseTree("Its signature is not of its tree.");
+}
+
 /* Take up the tree of the last checkpoint, if there is one, after checking it. */
 static void
 LoadCheckpoint(SealState *state)
 {
+	char *here = psprintf("%s/", LogIncarnation());
 	uint8 root[PHI_HASH_SIZE];
 	phi_bytes stored;
+	char *incarnation;
 	HeapTuple row;
 	bool isnull;
 	int64 leaves;
 	int64 size;
 
 	if (SPI_execute("SELECT c.tree_size, c.root, c.frontier, c.horizon, c.incarnation, "
-					"(SELECT max(l.leaf_index) + 1 FROM phi_audit.leaf l) "
+					"(SELECT max(l.leaf_index) + 1 FROM phi_audit.leaf l), c.note "
 					"FROM (SELECT) one LEFT JOIN phi_audit.checkpoint c ON true "
 					"ORDER BY c.tree_size DESC LIMIT 1",
 					false, 1) != SPI_OK_SELECT ||
@@ -309,7 +148,94 @@ LoadCheckpoint(SealState *state)
 		RefuseTree("Its root is not that of its stored tree.");
 	state->horizon = U64FromFullTransactionId(
 		DatumGetFullTransactionId(SPI_getbinval(row, SPI_tuptable->tupdesc, 4, &isnull)));
-	state->resumes = strcmp(SPI_getvalue(row, SPI_tuptable->tupdesc, 5), LogIncarnation()) == 0;
+	incarnation = SPI_getvalue(row, SPI_tuptable->tupdesc, 5);
+	state->resumes = strncmp(incarnation, here, strlen(here)) == 0;
+	CheckSignature(incarnation, SPI_getvalue(row, SPI_tuptable->tupdesc, 7), size, root,
+				   &state->before);
+	state->signer_has_signed = strcmp(incarnation, state->last.id) == 0;
+}
+
+/* ---- the newest checkpoint outside the database ---- */
+
+/* The root that the stored leaves gave at an earlier size. */
+static void
+RootAt(uint64 size, uint8 root[PHI_HASH_SIZE])
+{
+	Oid types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum((int64) size)};
+	phi_frontier tree;
+	Portal leaves;
+
+	phi_frontier_init(&tree);
+	leaves = SPI_cursor_open_with_args(NULL,
+									   "SELECT l.leaf_hash FROM phi_audit.leaf l "
+									   "WHERE l.leaf_index < $1 ORDER BY l.leaf_index",
+									   1, types, values, NULL, true, 0);
+	for (SPI_cursor_fetch(leaves, true, FETCH_ROWS); SPI_processed > 0;
+		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(leaves, true, FETCH_ROWS))
+	{
+		uint64 i;
+
+		CHECK_FOR_INTERRUPTS();
+		for (i = 0; i < SPI_processed; i++)
+		{
+			phi_bytes hash = RowBytes(SPI_tuptable->vals[i], 1);
+
+			if (hash.size != PHI_HASH_SIZE)
+				RefuseTree("A leaf has no hash.");
+			CheckStatus(phi_frontier_append(&tree, hash.data), "extend a tree");
+		}
+	}
+	SPI_cursor_close(leaves);
+	CheckStatus(phi_frontier_root(&tree, root), "compute a root");
+}
+
+/*
+ * Refuse to sign a tree that the newest checkpoint of the directory is not of.
+ * Only an incarnation that has signed nothing yet may be at variance with it:
+ * recovery to a point in time has taken back what came after.
+ */
+static void
+CheckDirectoryNewest(const SealState *state)
+{
+	uint8 root[PHI_HASH_SIZE];
+	KeptCheckpoint newest;
+	bool of_this_tree;
+
+	if (!DirectoryNewest(&newest))
+		return;
+	of_this_tree = newest.size <= state->frontier.size;
+	if (of_this_tree)
+	{
+		if (newest.size == state->frontier.size)
+			CheckStatus(phi_frontier_root(&state->frontier, root), "compute a root");
+		else
+			RootAt(newest.size, root);
+		of_this_tree = memcmp(root, newest.root, sizeof(root)) == 0;
+	}
+	if (of_this_tree ||
+		(!state->signer_has_signed && strcmp(newest.incarnation, state->signer.id) != 0))
+		return;
+	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+			errmsg("cannot seal: the audit log does not contain the newest checkpoint of "
+				   "phi.checkpoint_directory"),
+			errdetail("That has " UINT64_FORMAT " leaves, the log has " UINT64_FORMAT ".",
+					  newest.size, state->frontier.size),
+			errhint("The log was cut or altered, or is an old copy. Where that is intended, "
+					"phi.audit_new_incarnation() goes on from here and says so."));
+}
+
+/* Who signs: the last incarnation if it is of this place, else a new one. */
+static void
+ChooseSigner(SealState *state)
+{
+	if (IncarnationIsHere(&state->last))
+	{
+		state->signer = state->last;
+		return;
+	}
+	IncarnationBegin(&state->last, state->frontier.size, NULL, &state->signer);
+	state->signer_has_signed = false;
 }
 
 /* ---- sealing ---- */
@@ -344,16 +270,26 @@ OpenEvents(const SealState *state)
 {
 	Oid types[] = {XID8OID};
 	Datum values[] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(state->horizon))};
-	const char *query =
-		state->resumes
-			? "SELECT " EVENT_COLUMN_LIST ", " HORIZON " FROM phi_audit.event e "
-			  "WHERE e.txid >= $1 AND e.txid < " HORIZON " AND " NOT_SEALED
-			  " ORDER BY e.txid, e.event_id"
-			: "SELECT " EVENT_COLUMN_LIST ", " HORIZON " FROM phi_audit.event e "
-			  "WHERE e.txid <> coalesce(pg_current_xact_id_if_assigned(), $1) AND " NOT_SEALED
-			  " ORDER BY e.txid, e.event_id";
 
-	return SPI_cursor_open_with_args(NULL, query, 1, types, values, NULL, false, 0);
+	return SPI_cursor_open_with_args(NULL,
+									 state->resumes ? "SELECT " EVENT_COLUMN_LIST ", " HORIZON
+													  " " SINCE " ORDER BY e.txid, e.event_id"
+													: "SELECT " EVENT_COLUMN_LIST ", " HORIZON
+													  " " ALL " ORDER BY e.txid, e.event_id",
+									 1, types, values, NULL, false, 0);
+}
+
+/* Is there an event to seal? */
+static bool
+AnyToSeal(const SealState *state)
+{
+	Oid types[] = {XID8OID};
+	Datum values[] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(state->horizon))};
+
+	if (SPI_execute_with_args(state->resumes ? "SELECT " SINCE : "SELECT " ALL, 1, types, values,
+							  NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read phi_audit.event");
+	return SPI_processed > 0;
 }
 
 /* Seal every event of the cursor; *horizon receives that of its snapshot. */
@@ -393,32 +329,37 @@ SealEvents(SealState *state, Oid leaf, uint64 *horizon)
 	CommandCounterIncrement();
 }
 
-/* Write the checkpoint of the tree. */
+/* Write the checkpoint of the tree, signed, to the log and to the directory. */
 static void
 WriteCheckpoint(const SealState *state, Oid checkpoint, uint64 horizon)
 {
 	Size peaks = phi_frontier_bytes(&state->frontier);
 	bytea *frontier = palloc(VARHDRSZ + peaks);
 	bytea *root = palloc(VARHDRSZ + PHI_HASH_SIZE);
+	char note[CHECKPOINT_NOTE];
 	Datum values[CHECKPOINT_COLUMNS] = {0};
 	bool isnull[CHECKPOINT_COLUMNS] = {false};
 	LogWriter writer;
+	Size size;
 
 	SET_VARSIZE(frontier, VARHDRSZ + peaks);
 	memcpy(VARDATA(frontier), state->frontier.peaks, peaks);
 	SET_VARSIZE(root, VARHDRSZ + PHI_HASH_SIZE);
 	CheckStatus(phi_frontier_root(&state->frontier, (uint8 *) VARDATA(root)), "compute a root");
+	size = CheckpointSign(&state->signer, state->signer_has_signed ? NULL : &state->before,
+						  state->frontier.size, (uint8 *) VARDATA(root), note);
 	values[0] = Int64GetDatum(state->frontier.size);
 	values[1] = PointerGetDatum(root);
 	values[2] = PointerGetDatum(frontier);
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[4] = FullTransactionIdGetDatum(FullTransactionIdFromU64(horizon));
-	values[5] = CStringGetTextDatum(LogIncarnation());
-	isnull[6] = true; /* the signed note */
+	values[5] = CStringGetTextDatum(state->signer.id);
+	values[6] = PointerGetDatum(cstring_to_text_with_len(note, size));
 	LogWriterOpen(&writer, checkpoint, CHECKPOINT_COLUMNS);
 	LogWriterAppend(&writer, values, isnull);
 	LogWriterClose(&writer);
 	CommandCounterIncrement();
+	DirectoryWrite(state->signer.id, note, size);
 }
 
 /*
@@ -433,22 +374,46 @@ SealLog(const AuditLog *log)
 	uint64 horizon = 0;
 
 	LockRelationOid(log->checkpoint, ShareRowExclusiveLock);
+	IncarnationLast(&state.last);
 	LoadCheckpoint(&state);
 	size = state.frontier.size;
+	if (!AnyToSeal(&state))
+		return 0;
+	ChooseSigner(&state);
+	CheckDirectoryNewest(&state);
 	SealEvents(&state, log->leaf, &horizon);
 	if (state.frontier.size > size)
 		WriteCheckpoint(&state, log->checkpoint, horizon);
 	return state.frontier.size - size;
 }
 
-/* phi.audit_seal(): also keeps partitions ahead of the clock. */
-Datum
-phi_audit_seal(PG_FUNCTION_ARGS)
+/* Seal what can be sealed, and keep partitions ahead of the clock; returns the number of events. */
+static uint64
+SealNow(void)
 {
+	AuditLog log = *AuditLogRequire();
 	OwnerScope owner;
-	AuditLog log;
 	uint64 sealed;
 
+	AuditLogExtend();
+	OwnerBegin(&owner);
+	SPI_connect();
+	sealed = SealLog(&log);
+	SPI_finish();
+	OwnerEnd(&owner);
+	return sealed;
+}
+
+void
+AuditWorkerSeal(void)
+{
+	(void) SealNow();
+}
+
+/* Raise unless sealing can begin in this transaction. */
+static void
+RequireSealable(void)
+{
 	RequirePreload();
 	PreventCommandIfReadOnly("phi.audit_seal()");
 	if (IsolationUsesXactSnapshot())
@@ -456,12 +421,47 @@ phi_audit_seal(PG_FUNCTION_ARGS)
 			ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("phi.audit_seal() needs isolation level READ COMMITTED"),
 			errdetail("The snapshot of this transaction may be older than the last checkpoint."));
-	log = *AuditLogRequire();
-	AuditLogExtend();
+}
+
+/* phi.audit_seal() */
+Datum
+phi_audit_seal(PG_FUNCTION_ARGS)
+{
+	RequireSealable();
+	PG_RETURN_INT64(SealNow());
+}
+
+/*
+ * phi.audit_new_incarnation(reason): checkpoints are signed as a new
+ * incarnation from here on, whatever was signed before.  Returns its origin.
+ */
+Datum
+phi_audit_new_incarnation(PG_FUNCTION_ARGS)
+{
+	AuditEvent event = {0};
+	SealState state = {0};
+	char *reason = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	OwnerScope owner;
+	char *origin;
+	Oid checkpoint;
+
+	RequireSealable();
+	if (reason == NULL || reason[0] == '\0')
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a new incarnation of the audit log needs a reason"));
+	event.action = "audit_new_incarnation";
+	event.outcome = "success";
+	event.detail = reason;
+	AuditAppend(&event);
+	checkpoint = AuditLogRequire()->checkpoint;
 	OwnerBegin(&owner);
 	SPI_connect();
-	sealed = SealLog(&log);
+	LockRelationOid(checkpoint, ShareRowExclusiveLock);
+	IncarnationLast(&state.last);
+	LoadCheckpoint(&state);
+	IncarnationBegin(&state.last, state.frontier.size, reason, &state.signer);
 	SPI_finish();
 	OwnerEnd(&owner);
-	PG_RETURN_INT64(sealed);
+	origin = CheckpointOrigin(state.signer.id);
+	PG_RETURN_TEXT_P(cstring_to_text(origin));
 }

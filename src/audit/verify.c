@@ -1,23 +1,32 @@
 /*-------------------------------------------------------------------------
  * verify.c
  *		phi.audit_verify(): computes every leaf from its event and the tree
- *		from the leaves, compares with what is stored, and names the first
- *		event that the log no longer vouches for.
+ *		from the leaves, compares with the signed checkpoints, and names the
+ *		first event that the log no longer vouches for.
  *
- * One pass in leaf order, in one snapshot.  Two trees grow: of the stored leaf
- * hashes, and of those computed from the events.  Where they part, the next
- * checkpoint tells which is right: an event was altered if its root is that of
- * the stored hashes, a leaf if it is that of the computed ones.
+ * One pass in leaf order, in one snapshot, WINDOW leaves at a time: the leaves
+ * of a window by their index, then the events recorded in its span of time, in
+ * whatever order the table gives them; each finds its leaf by its number.  No
+ * sort, no join and no spill: a hash for each event and one for each leaf.
  *
- * Memory: FETCH_ROWS events at a time; a leaf is made in a context that is
- * reset after it.  Messages name numbers, never a column's value.
+ * Two trees grow: of the stored leaf hashes, and of those computed from the
+ * events.  Where they part, the next signed checkpoint tells which is right: an
+ * event was altered if its root is that of the stored hashes, a leaf if it is
+ * that of the computed ones.  A checkpoint counts if its signature is that of
+ * its incarnation; one that was altered is told from altered leaves by the next.
+ *
+ * An event that was erased, or whose month was archived, counts with its stored
+ * hash, where an event of the log says that it was.
+ *
+ * Memory: one window (2 MB) and VERIFY_FETCH_ROWS events at a time.  Messages name
+ * numbers, never a column's value.
  *-------------------------------------------------------------------------
  */
-#include "audit/log.h"
+#include "audit/verify.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -26,56 +35,13 @@
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
-#define FETCH_ROWS     1000
-#define RESULT_COLUMNS 6
-
-/* Columns of the leaf behind those of its event. */
-#define ROW_LEAF_INDEX  EVENT_COLUMNS
-#define ROW_EVENT_ID    (EVENT_COLUMNS + 1)
-#define ROW_RECORDED_AT (EVENT_COLUMNS + 2)
-#define ROW_LEAF_HASH   (EVENT_COLUMNS + 3)
-#define ROW_COLUMNS     (EVENT_COLUMNS + 4)
+#define RESULT_COLUMNS 8
 
 PG_FUNCTION_INFO_V1(phi_audit_verify);
 
-/* A row of phi_audit.checkpoint. */
-typedef struct Checkpoint
-{
-	bool present;
-	uint64 size;
-	bool readable; /* root and frontier have the right sizes */
-	uint8 root[PHI_HASH_SIZE];
-	phi_frontier frontier;
-} Checkpoint;
-
-/* One verification. */
-typedef struct Verification
-{
-	MemoryContext context; /* of what is returned */
-	Portal checkpoints;
-	Checkpoint next;     /* not reached yet */
-	uint64 passed;       /* checkpoints reached */
-	uint64 range_from;   /* leaves below it were confirmed by a checkpoint */
-	uint64 range_begin;  /* size of the last checkpoint reached */
-	phi_frontier stored; /* tree of the stored leaf hashes */
-	phi_frontier computed;
-	bool parted; /* they differ from parted_event on */
-	int64 parted_event;
-	uint64 suspect;   /* size of the first checkpoint with another root, or 0 */
-	uint64 last_txid; /* of the leaf before, in the same range */
-	int64 last_event;
-	StringInfoData buffer;
-	const char *problem; /* the first; verification stops there */
-	bool has_bad_event;
-	int64 bad_event;
-	int64 unsealed;
-	int64 unsealed_early; /* those that the last checkpoint should cover */
-	int64 first_early;
-} Verification;
-
 /* Note the first problem, and the event that it makes doubtful. */
-static void
-Fail(Verification *state, int64 event, const char *problem)
+void
+VerifyFail(Verification *state, int64 event, const char *problem)
 {
 	MemoryContext old;
 
@@ -89,141 +55,51 @@ Fail(Verification *state, int64 event, const char *problem)
 }
 
 /* The same where no event can be named. */
-static void
-FailWithout(Verification *state, const char *problem)
+void
+VerifyFailWithout(Verification *state, const char *problem)
 {
-	Fail(state, 0, problem);
+	VerifyFail(state, 0, problem);
 	state->has_bad_event = false;
 }
 
-/* The same for leaves that are gone: their events, unless gone too, have none. */
+/* Find the events without a leaf, and those that the last checkpoint should cover. */
 static void
-FailForUnsealed(Verification *state, const char *problem)
+FindUnsealed(Verification *state)
 {
-	if (state->unsealed_early > 0)
-		Fail(state, state->first_early, problem);
-	else
-		FailWithout(state, problem);
-}
-
-/* ---- checkpoints ---- */
-
-/* Bytes of a bytea column; none for NULL. */
-static phi_bytes
-ColumnBytes(Datum value, bool isnull)
-{
-	bytea *bytes = isnull ? NULL : DatumGetByteaPP(value);
-
-	return isnull ? phi_bytes_of(NULL, 0)
-				  : phi_bytes_of(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-}
-
-/* Read the next checkpoint; none is left where it is not present. */
-static void
-NextCheckpoint(Verification *state)
-{
-	Checkpoint *next = &state->next;
-	Datum values[3];
-	bool isnull[3];
-	phi_bytes root;
-
-	memset(next, 0, sizeof(*next));
-	SPI_cursor_fetch(state->checkpoints, true, 1);
-	if (SPI_processed == 0)
-		return;
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, isnull);
-	next->present = true;
-	next->size = (uint64) DatumGetInt64(values[0]);
-	root = ColumnBytes(values[1], isnull[1]);
-	next->readable =
-		root.size == PHI_HASH_SIZE &&
-		phi_frontier_load(&next->frontier, next->size, ColumnBytes(values[2], isnull[2])) == PHI_OK;
-	if (next->readable)
-		memcpy(next->root, root.data, PHI_HASH_SIZE);
-	SPI_freetuptable(SPI_tuptable);
-}
-
-/* Is the root of a tree that of the next checkpoint? */
-static bool
-HasRoot(const Checkpoint *checkpoint, const phi_frontier *tree)
-{
-	uint8 root[PHI_HASH_SIZE];
-
-	CheckStatus(phi_frontier_root(tree, root), "compute a root");
-	return checkpoint->readable && memcmp(root, checkpoint->root, sizeof(root)) == 0;
-}
-
-/* The trees have parted: let the checkpoint that confirms one of them judge. */
-static void
-JudgeParted(Verification *state)
-{
-	const char *what = "event " INT64_FORMAT
-					   " or its leaf was altered: they do not agree, and no checkpoint tells which";
-
-	if (HasRoot(&state->next, &state->stored))
-		what = "event " INT64_FORMAT " was altered: it does not agree with its leaf";
-	else if (HasRoot(&state->next, &state->computed))
-		what = "the leaf of event " INT64_FORMAT " was altered: it does not agree with its event";
-	Fail(state, state->parted_event, psprintf(what, state->parted_event));
-}
-
-/* Compare the trees with the checkpoint of their size. */
-static void
-ReachCheckpoint(Verification *state)
-{
-	const Checkpoint *next = &state->next;
-
-	if (state->parted)
-		JudgeParted(state);
-	else if (!HasRoot(next, &state->stored))
-	{
-		if (state->suspect == 0)
-			state->suspect = next->size;
-	}
-	else if (state->suspect != 0)
-		FailWithout(state,
-					psprintf("checkpoint " UINT64_FORMAT " was altered: a later one confirms "
-							 "the leaves below it",
-							 state->suspect));
-	else if (memcmp(next->frontier.peaks, state->stored.peaks,
-					phi_frontier_bytes(&state->stored)) != 0)
-		FailWithout(state, psprintf("checkpoint " UINT64_FORMAT
-									" was altered: its stored tree is not that of its root",
-									next->size));
-	if (state->suspect == 0)
-		state->range_from = next->size;
-	state->range_begin = next->size;
-	state->last_txid = 0;
-	state->last_event = 0;
-	state->passed++;
-	NextCheckpoint(state);
-}
-
-/*
- * No later checkpoint confirmed the leaves below the suspect one: they were
- * altered together with their events.  The first event of the range is the
- * first that is not vouched for.
- */
-static void
-FailSuspect(Verification *state)
-{
-	Oid types[] = {INT8OID};
-	Datum values[] = {Int64GetDatum((int64) state->range_from)};
-	char *problem = psprintf("leaves " UINT64_FORMAT " to " UINT64_FORMAT
-							 " do not give the root of checkpoint " UINT64_FORMAT
-							 ": leaves were altered together with their events, or the checkpoint",
-							 state->range_from, state->suspect - 1, state->suspect);
+	Oid types[] = {TEXTOID};
+	Datum values[] = {CStringGetTextDatum(psprintf("%s/", LogIncarnation()))};
+	HeapTuple row;
 	bool isnull;
 
-	if (SPI_execute_with_args("SELECT event_id FROM phi_audit.leaf WHERE leaf_index = $1", 1, types,
-							  values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read phi_audit.leaf");
-	if (SPI_processed == 1)
-		Fail(state,
-			 DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
-			 problem);
+	if (SPI_execute_with_args(
+			"WITH last AS MATERIALIZED (SELECT c.horizon, c.incarnation FROM phi_audit.checkpoint "
+			"c "
+			"ORDER BY c.tree_size DESC LIMIT 1), "
+			"early AS MATERIALIZED (SELECT last.horizon FROM last "
+			"WHERE starts_with(last.incarnation, $1)) "
+			"SELECT count(*), "
+			"count(*) FILTER (WHERE e.txid < (SELECT early.horizon FROM early)), "
+			"min(e.event_id) FILTER (WHERE e.txid < (SELECT early.horizon FROM early)) "
+			"FROM phi_audit.event e WHERE NOT EXISTS "
+			"(SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)",
+			1, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read phi_audit.event");
+	row = SPI_tuptable->vals[0];
+	state->unsealed = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+	state->unsealed_early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+	state->first_early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+}
+
+/* The same for leaves that are gone: their events, unless gone too, have none. */
+void
+VerifyFailForUnsealed(Verification *state, const char *problem)
+{
+	FindUnsealed(state);
+	if (state->unsealed_early > 0)
+		VerifyFail(state, state->first_early, problem);
 	else
-		FailWithout(state, problem);
+		VerifyFailWithout(state, problem);
 }
 
 /* ---- leaves ---- */
@@ -244,18 +120,20 @@ FailMissingEvent(Verification *state, uint64 leaf, int64 event, const uint8 *lea
 		elog(ERROR, "could not read phi_audit.event");
 	if (SPI_processed == 0)
 	{
-		Fail(state, event,
-			 psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT " has no event",
-					  event, leaf));
+		VerifyFail(state, event,
+				   psprintf("event " INT64_FORMAT " is missing: leaf " UINT64_FORMAT
+							" has no event",
+							event, leaf));
 		return;
 	}
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, columns, isnull);
 	EventLeafHash(columns, isnull, &state->buffer, hash);
-	Fail(state, event,
-		 psprintf(memcmp(hash, leaf_hash, sizeof(hash)) == 0
-					  ? "the leaf of event " INT64_FORMAT " was altered: it names another time"
-					  : "event " INT64_FORMAT " was altered: it has another time than its leaf",
-				  event));
+	VerifyFail(
+		state, event,
+		psprintf(memcmp(hash, leaf_hash, sizeof(hash)) == 0
+					 ? "the leaf of event " INT64_FORMAT " was altered: it names another time"
+					 : "event " INT64_FORMAT " was altered: it has another time than its leaf",
+				 event));
 }
 
 /* Events of a range are not in the order in which they are sealed: name the first misplaced. */
@@ -283,61 +161,82 @@ FailOrder(Verification *state, uint64 leaf, int64 event)
 		leaf = (uint64) DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 		event = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
 	}
-	Fail(state, event,
-		 psprintf("leaves were reordered: leaf " UINT64_FORMAT " has event " INT64_FORMAT
-				  ", which does not belong there",
-				  leaf, event));
+	VerifyFail(state, event,
+			   psprintf("leaves were reordered: leaf " UINT64_FORMAT " has event " INT64_FORMAT
+						", which does not belong there",
+						leaf, event));
 }
 
 /* Grow both trees by a leaf; the second one is kept only while it differs. */
 static void
-Grow(Verification *state, int64 event, const uint8 *stored, const uint8 *computed)
+Grow(Verification *state, const WindowLeaf *leaf)
 {
-	if (!state->parted && memcmp(stored, computed, PHI_HASH_SIZE) != 0)
+	if (!state->parted && memcmp(leaf->stored, leaf->computed, PHI_HASH_SIZE) != 0)
 	{
 		state->parted = true;
-		state->parted_event = event;
+		state->parted_event = leaf->event;
 		state->computed = state->stored;
 	}
 	if (state->parted)
-		CheckStatus(phi_frontier_append(&state->computed, computed), "extend a tree");
-	CheckStatus(phi_frontier_append(&state->stored, stored), "extend a tree");
+		CheckStatus(phi_frontier_append(&state->computed, leaf->computed), "extend a tree");
+	CheckStatus(phi_frontier_append(&state->stored, leaf->stored), "extend a tree");
 }
 
-/* Check one leaf and its event, given as one row. */
-static void
-CheckLeaf(Verification *state, const Datum *row, const bool *isnull)
+/* Does the log say that the month of this leaf was archived? */
+static bool
+MonthArchived(const Verification *state, TimestampTz when)
 {
-	uint64 index = (uint64) DatumGetInt64(row[ROW_LEAF_INDEX]);
-	int64 event = DatumGetInt64(row[ROW_EVENT_ID]);
-	phi_bytes stored = ColumnBytes(row[ROW_LEAF_HASH], isnull[ROW_LEAF_HASH]);
-	uint8 computed[PHI_HASH_SIZE];
-	uint64 txid;
+	const TimestampTz *bounds = (const TimestampTz *) ARR_DATA_PTR(state->archived);
+	int count = ArrayGetNItems(ARR_NDIM(state->archived), ARR_DIMS(state->archived));
+	int i;
 
-	if (index > state->stored.size)
-		FailForUnsealed(state, psprintf("leaf " UINT64_FORMAT " is missing", state->stored.size));
-	else if (index < state->stored.size)
-		Fail(state, event,
-			 psprintf("leaf " UINT64_FORMAT " or its event is there more than once", index));
-	else if (stored.size != PHI_HASH_SIZE)
-		Fail(state, event,
-			 psprintf("the leaf of event " INT64_FORMAT " was altered: it has no hash", event));
-	else if (isnull[EVENT_ID])
-		FailMissingEvent(state, index, event, stored.data);
+	for (i = 0; i + 1 < count; i += 2)
+	{
+		if (when >= bounds[i] && when < bounds[i + 1])
+			return true;
+	}
+	return false;
+}
+
+/* Check one leaf of the window, in its turn. */
+static void
+CheckLeaf(Verification *state, WindowLeaf *leaf)
+{
+	uint64 index = state->stored.size;
+
+	if (leaf->stored_size != PHI_HASH_SIZE)
+		VerifyFail(state, leaf->event,
+				   psprintf("the leaf of event " INT64_FORMAT " was altered: it has no hash",
+							leaf->event));
+	else if (leaf->twice)
+		VerifyFail(
+			state, leaf->event,
+			psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
+	else if (!leaf->found && !MonthArchived(state, leaf->recorded_at))
+		FailMissingEvent(state, index, leaf->event, leaf->stored);
 	if (state->problem != NULL)
 		return;
 
-	EventLeafHash(row, isnull, &state->buffer, computed);
-	Grow(state, event, stored.data, computed);
-	txid = U64FromFullTransactionId(DatumGetFullTransactionId(row[EVENT_TXID]));
-	if (!state->parted &&
-		(txid < state->last_txid || (txid == state->last_txid && event <= state->last_event)))
-		FailOrder(state, index, event);
-	state->last_txid = txid;
-	state->last_event = event;
-	if (state->next.present && state->next.size == state->stored.size)
-		ReachCheckpoint(state);
+	if (!leaf->found || leaf->erased)
+		memcpy(leaf->computed, leaf->stored, PHI_HASH_SIZE);
+	state->found_erased += leaf->erased;
+	state->found_archived += !leaf->found;
+	Grow(state, leaf);
+	if (leaf->found && !state->parted &&
+		(leaf->txid < state->last_txid ||
+		 (leaf->txid == state->last_txid && leaf->event <= state->last_event)))
+		FailOrder(state, index, leaf->event);
+	if (leaf->found)
+	{
+		state->last_txid = leaf->txid;
+		state->sealed_since += leaf->txid >= state->low;
+		state->sealed_early += leaf->txid >= state->low && leaf->txid < state->high;
+	}
+	state->last_event = leaf->event;
+	VerifyReach(state);
 }
+
+/* ---- the whole ---- */
 
 /* Go through the leaves in order until a problem is found. */
 static void
@@ -345,41 +244,92 @@ CheckLeaves(Verification *state)
 {
 	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "phi_guard verified event",
 											   ALLOCSET_DEFAULT_SIZES);
-	Portal leaves = SPI_cursor_open_with_args(
-		NULL,
-		"SELECT " EVENT_COLUMN_LIST ", l.leaf_index, l.event_id, l.recorded_at, l.leaf_hash "
-		"FROM phi_audit.leaf l LEFT JOIN phi_audit.event e "
-		"ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id "
-		"ORDER BY l.leaf_index, l.event_id",
-		0, NULL, NULL, NULL, true, 0);
+	bool whole = true;
 
-	while (state->problem == NULL)
+	VerifyOpenWindow(state);
+	while (state->problem == NULL && whole)
 	{
-		SPITupleTable *rows;
-		uint64 count;
-		uint64 i;
+		int i;
 
-		CHECK_FOR_INTERRUPTS();
-		SPI_cursor_fetch(leaves, true, FETCH_ROWS);
-		rows = SPI_tuptable;
-		CheckEventColumns(rows->tupdesc);
-		count = SPI_processed;
-		for (i = 0; i < count && state->problem == NULL; i++)
-		{
-			Datum row[ROW_COLUMNS];
-			bool isnull[ROW_COLUMNS];
-			MemoryContext old = MemoryContextSwitchTo(each);
-
-			heap_deform_tuple(rows->vals[i], rows->tupdesc, row, isnull);
-			CheckLeaf(state, row, isnull);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(each);
-		}
-		SPI_freetuptable(rows);
-		if (count == 0)
+		whole = VerifyFillWindow(state);
+		if (state->window_count > 0)
+			VerifyTakeEvents(state, each);
+		for (i = 0; i < state->window_count && state->problem == NULL; i++)
+			CheckLeaf(state, &state->window[i]);
+		if (!whole && state->problem == NULL)
+			VerifyFailForUnsealed(
+				state, psprintf("leaf " UINT64_FORMAT " is missing", state->stored.size));
+		if (state->window_count == 0)
 			break;
 	}
-	SPI_cursor_close(leaves);
+	SPI_cursor_close(state->leaves);
+}
+
+/*
+ * Load between which transactions every event must have a leaf: from the
+ * horizon of the checkpoint that we begin with up to that of the last one.
+ * Transactions of another server or database are numbered otherwise: then the
+ * lower bound is 0, and there may be no upper one.
+ */
+static void
+LoadHorizons(Verification *state)
+{
+	Oid types[] = {INT8OID, TEXTOID};
+	Datum values[] = {Int64GetDatum((int64) state->first),
+					  CStringGetTextDatum(psprintf("%s/", LogIncarnation()))};
+	HeapTuple row;
+	Datum horizon;
+	bool isnull;
+
+	if (SPI_execute_with_args(
+			"SELECT (SELECT c.horizon FROM phi_audit.checkpoint c "
+			"WHERE c.tree_size = $1 AND starts_with(c.incarnation, $2)), "
+			"(SELECT c.horizon FROM phi_audit.checkpoint c WHERE starts_with(c.incarnation, $2) "
+			"AND "
+			"c.tree_size = (SELECT max(d.tree_size) FROM phi_audit.checkpoint d))",
+			2, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read phi_audit.checkpoint");
+	row = SPI_tuptable->vals[0];
+	horizon = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull);
+	state->count_exactly = isnull && state->first > 0;
+	state->low = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(horizon));
+	horizon = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+	state->high = isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(horizon));
+}
+
+/*
+ * Count the events, where every leaf has one, to see how many have no leaf.
+ * Where the count is not that of the leaves, each event's leaf is looked for.
+ */
+static void
+CountUnsealed(Verification *state)
+{
+	Oid types[] = {XID8OID, XID8OID};
+	Datum values[] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(state->low)),
+					  FullTransactionIdGetDatum(FullTransactionIdFromU64(state->high))};
+	HeapTuple row;
+	bool isnull;
+	int64 early;
+
+	if (SPI_execute_with_args("SELECT count(*), count(*) FILTER (WHERE e.txid < $2) "
+							  "FROM phi_audit.event e WHERE e.txid >= $1",
+							  2, types, values, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read phi_audit.event");
+	row = SPI_tuptable->vals[0];
+	state->unsealed =
+		DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull)) - state->sealed_since;
+	early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	if (early == state->sealed_early && state->unsealed >= 0 && !state->count_exactly)
+		return;
+	FindUnsealed(state);
+	if (state->unsealed_early > 0)
+		VerifyFail(state, state->first_early,
+				   psprintf("event " INT64_FORMAT " has no leaf, though a checkpoint covers its "
+							"time: it was inserted afterwards, or its leaf removed",
+							state->first_early));
 }
 
 /* After the last leaf: is it that of the last checkpoint, and did that agree? */
@@ -391,75 +341,91 @@ CheckEnd(Verification *state)
 	if (state->problem != NULL)
 		return;
 	if (state->parted)
-		JudgeParted(state);
-	else if (state->next.present)
-		FailForUnsealed(state, psprintf("leaves from " UINT64_FORMAT
-										" on are missing: checkpoint " UINT64_FORMAT " has more",
-										leaves, state->next.size));
-	else if (state->suspect != 0)
-		FailSuspect(state);
+		VerifyJudgeParted(state);
+	else if (state->altered != NULL)
+		VerifyFailRange(state, state->altered);
+	else if (state->until == PG_INT64_MAX && state->next.present)
+		VerifyFailForUnsealed(state,
+							  psprintf("leaves from " UINT64_FORMAT
+									   " on are missing: checkpoint " UINT64_FORMAT " has more",
+									   leaves, state->next.size));
 	else if (leaves > state->range_from)
-		FailWithout(state,
-					psprintf("leaves from " UINT64_FORMAT
-							 " on are under no checkpoint: they were added, or it was removed",
-							 state->range_from));
-	else if (state->unsealed_early > 0)
-		Fail(state, state->first_early,
-			 psprintf("event " INT64_FORMAT " has no leaf, though a checkpoint covers its time: it "
-					  "was inserted afterwards, or its leaf removed",
-					  state->first_early));
+		VerifyFailWithout(
+			state, psprintf("leaves from " UINT64_FORMAT
+							" on are under no checkpoint: they were added, or it was removed",
+							state->range_from));
+	else if (state->until != PG_INT64_MAX)
+		return;
+	else
+	{
+		CountUnsealed(state);
+		if (state->problem == NULL && state->has_kept && !state->kept_reached &&
+			state->kept.size > leaves)
+			VerifyKept(state);
+	}
 }
 
-/* Count the events without a leaf, and those that the last checkpoint should cover. */
-static void
-CountUnsealed(Verification *state)
+/* An array of one row and column, in the current context. */
+static ArrayType *
+FetchArray(const char *query)
 {
-	Oid types[] = {TEXTOID};
-	Datum values[] = {CStringGetTextDatum(LogIncarnation())};
-	HeapTuple row;
 	bool isnull;
+	Datum array;
 
-	if (SPI_execute_with_args(
-			"WITH last AS MATERIALIZED (SELECT c.horizon, c.incarnation FROM phi_audit.checkpoint "
-			"c "
-			"ORDER BY c.tree_size DESC LIMIT 1), "
-			"early AS MATERIALIZED (SELECT last.horizon FROM last WHERE last.incarnation = $1) "
-			"SELECT count(*), "
-			"count(*) FILTER (WHERE e.txid < (SELECT early.horizon FROM early)), "
-			"min(e.event_id) FILTER (WHERE e.txid < (SELECT early.horizon FROM early)) "
-			"FROM phi_audit.event e WHERE NOT EXISTS "
-			"(SELECT FROM phi_audit.leaf l WHERE l.event_id = e.event_id)",
-			1, types, values, NULL, true, 0) != SPI_OK_SELECT ||
-		SPI_processed != 1)
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not read phi_audit.event");
-	row = SPI_tuptable->vals[0];
-	state->unsealed = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-	state->unsealed_early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
-	state->first_early = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+	array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return DatumGetArrayTypePCopy(array);
 }
 
 /* Verify the log; runs as the extension's owner. */
 static void
 VerifyLog(Verification *state)
 {
-	CountUnsealed(state);
+	Oid types[] = {INT8OID, INT8OID};
+	Datum range[] = {Int64GetDatum((int64) state->first), Int64GetDatum((int64) state->until)};
+
+	state->has_kept = !RecoveryInProgress() && DirectoryNewest(&state->kept);
+	VerifyLoadIncarnations(state);
+	LoadHorizons(state);
+	state->erased = FetchArray("SELECT coalesce(array_agg(DISTINCT k.key::bigint), '{}') "
+							   "FROM phi_audit.event e, unnest(e.row_keys) k (key) "
+							   "WHERE e.action = 'audit_erase' AND k.key ~ '^[0-9]{1,18}$'");
+	state->archived = FetchArray(
+		"SELECT coalesce(array_agg(b.bound ORDER BY b.month, b.bound), '{}') FROM "
+		"(SELECT DISTINCT m.month, b.bound FROM phi_audit.event e, unnest(e.row_keys) m (month), "
+		"unnest(ARRAY[(m.month || '-01')::timestamp AT TIME ZONE 'UTC', "
+		"((m.month || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC']) b (bound) "
+		"WHERE e.action = 'audit_archive' AND m.month ~ '^[0-9]{4}-[0-9]{2}$') b");
 	initStringInfo(&state->buffer);
-	phi_frontier_init(&state->stored);
-	state->checkpoints =
-		SPI_cursor_open_with_args(NULL,
-								  "SELECT tree_size, root, frontier FROM phi_audit.checkpoint "
-								  "ORDER BY tree_size",
-								  0, NULL, NULL, NULL, true, 0);
-	NextCheckpoint(state);
-	CheckLeaves(state);
+	VerifyBeginAt(state);
+	state->checkpoints = SPI_cursor_open_with_args(
+		NULL,
+		"SELECT tree_size, root, frontier, incarnation, note FROM phi_audit.checkpoint "
+		"WHERE tree_size > $1 AND tree_size <= $2 ORDER BY tree_size",
+		2, types, range, NULL, true, 0);
+	VerifyNextCheckpoint(state);
+	if (state->problem == NULL)
+		CheckLeaves(state);
 	CheckEnd(state);
 	SPI_cursor_close(state->checkpoints);
 }
 
+/* An argument that is a tree size. */
+static uint64
+SizeArgument(int64 value)
+{
+	if (value < 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a tree size cannot be negative"));
+	return (uint64) value;
+}
+
 /*
- * phi.audit_verify(): one row: ok, events whose leaves were confirmed,
- * checkpoints reached, events not sealed yet, the first bad event, the problem
- * in words.  A log that was never made is in order: nothing was audited.
+ * phi.audit_verify(since, until): one row: ok, events whose leaves were
+ * confirmed, checkpoints reached, events not sealed yet, the first bad event,
+ * the problem in words, events erased, events archived.  A log that was never
+ * made is in order: nothing was audited.
  */
 Datum
 phi_audit_verify(PG_FUNCTION_ARGS)
@@ -473,6 +439,8 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
 	state->context = CurrentMemoryContext;
+	state->first = PG_ARGISNULL(0) ? 0 : SizeArgument(PG_GETARG_INT64(0));
+	state->until = PG_ARGISNULL(1) ? PG_INT64_MAX : SizeArgument(PG_GETARG_INT64(1));
 	if (AuditLogFind() != NULL)
 	{
 		OwnerBegin(&owner);
@@ -482,8 +450,7 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 		OwnerEnd(&owner);
 	}
 	values[0] = BoolGetDatum(state->problem == NULL);
-	values[1] =
-		Int64GetDatum((int64) (state->problem == NULL ? state->stored.size : state->range_from));
+	values[1] = Int64GetDatum((int64) (state->range_from - Min(state->first, state->range_from)));
 	values[2] = Int64GetDatum((int64) state->passed);
 	values[3] = Int64GetDatum(state->unsealed);
 	values[4] = Int64GetDatum(state->bad_event);
@@ -492,6 +459,8 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 		values[5] = CStringGetTextDatum(state->problem);
 	else
 		isnull[5] = true;
+	values[6] = Int64GetDatum(state->found_erased);
+	values[7] = Int64GetDatum(state->found_archived);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
 	return (Datum) 0;
 }

@@ -9,6 +9,9 @@
 #include "platform/platform.h"
 #include "platform/registry.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "consent/attributes.h"
 #include "core/decide.h"
 #include "core/forms.h"
 
@@ -27,15 +30,23 @@ extern uint64 SessionRuleKinds(void);
 
 /* ---- verdict.c: consent of a subject for the current session, cached ---- */
 
-extern phi_verdict SubjectVerdict(uint64 subject_token);
+/* For a row of which this is known. */
+extern phi_verdict SubjectVerdict(uint64 subject_token, RowFacts *facts);
 
 /* ---- access.c: the decision ---- */
 
 /*
- * Decide for one subject and label set.  kinds: the kinds of the relation or
- * column concerned, for the role-rule step; UINT64_MAX for any.
+ * Decide about a sealed value: its subject and label set, and the column it was
+ * sealed for.  attributes: those of the row it stands in, where a row filter
+ * has seen it; without them nothing is known but its labels and class.
  */
-extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set, uint64 kinds);
+extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set,
+								 const ProtectedColumn *column, const RowAttributes *attributes);
+
+/* ---- stored_row.c ---- */
+
+/* What the row predicate says of a row of the relation, with the columns of the relation asked for. */
+extern bool StoredRowPermitted(const ProtectedRelation *relation, HeapTuple row, TupleDesc columns);
 
 /* The base type of a subject argument; raises for what is no subject key. */
 extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);

@@ -28,6 +28,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+PG_FUNCTION_INFO_V1(phi_check_labels);
+
 /* Columns of phi.label_set, by position. */
 enum LabelSetColumn
 {
@@ -116,12 +118,10 @@ ArrayLabels(ArrayType *array)
 	return labels;
 }
 
-unsigned
-LabelDemandsOfArray(Datum labels)
+phi_labels
+LabelsOfArray(Datum labels)
 {
-	phi_labels found = ArrayLabels(DatumGetArrayTypeP(labels));
-
-	return phi_label_demands(&found);
+	return ArrayLabels(DatumGetArrayTypeP(labels));
 }
 
 /* Read one set from the table; the strictest when it is not there. */
@@ -298,4 +298,17 @@ LabelSetId(Datum labels, bool isnull)
 	if (text.len < TEXT_SIZE)
 		((IdEntry *) hash_search(Ids, text.data, HASH_ENTER, NULL))->id = id;
 	return id;
+}
+
+/*
+ * phi.check_labels(labels): raise for what is no label.
+ */
+Datum
+phi_check_labels(PG_FUNCTION_ARGS)
+{
+	int count;
+
+	if (!PG_ARGISNULL(0))
+		(void) SortedCodes(PG_GETARG_ARRAYTYPE_P(0), &count);
+	PG_RETURN_VOID();
 }

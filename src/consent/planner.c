@@ -9,6 +9,9 @@
  * adds the same predicate as a security qual to every reference to a protected
  * relation that does not have it yet.
  *
+ * It also hands phi.reveal the attributes of the row where consents can depend
+ * on them: a query could write other ones.
+ *
  * Two things go without: PostgreSQL's own constraint checks, and a role that
  * says SET row_security = off and either is a superuser or has BYPASSRLS and
  * the key_custodian duty (pg_dump does so; it reads sealed values); likewise a
@@ -39,10 +42,15 @@ static planner_hook_type PreviousPlanner = NULL;
 static get_relation_info_hook_type PreviousRelationInfo = NULL;
 static post_parse_analyze_hook_type PreviousAnalyze = NULL;
 
+/* The forms of the row predicate: plain, of a described row, of one with further subjects. */
+#define PREDICATES 3
+
 /* What the walkers carry. */
 typedef struct GuardContext
 {
-	Oid row_access;
+	Oid row_access[PREDICATES];
+	Oid mark;	   /* type phi.planner_mark */
+	List *queries; /* the one walked and those around it, innermost first */
 } GuardContext;
 
 /* The name of a function of schema phi, or "". */
@@ -91,13 +99,23 @@ CallsReveal(Node *node, GuardContext *guard)
 	return expression_tree_walker(node, CallsReveal, guard);
 }
 
+/* Is the function a form of the row predicate? */
+static bool
+IsRowAccess(Oid function, const GuardContext *guard)
+{
+	for (int i = 0; i < PREDICATES; i++)
+		if (guard->row_access[i] == function)
+			return true;
+	return false;
+}
+
 /* Does the expression call row_access? */
 static bool
 CallsRowAccess(Node *node, GuardContext *guard)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == guard->row_access)
+	if (IsA(node, FuncExpr) && IsRowAccess(((FuncExpr *) node)->funcid, guard))
 		return true;
 	return expression_tree_walker(node, CallsRowAccess, guard);
 }
@@ -118,25 +136,52 @@ MayBypass(Query *query, RangeTblEntry *rte)
 		   (has_bypassrls_privilege(user) && RoleMayExecute(PhiFunction("read_sealed", 0), user));
 }
 
-/* phi.row_access(relation, subject, labels) over the reference at index. */
+/* A column of the reference at index, or a null where the relation has none. */
+static Node *
+ColumnOrNull(const ProtectedRelation *relation, Index index, AttrNumber attnum, Oid null_type)
+{
+	Oid type;
+	int32 modifier;
+	Oid collation;
+
+	if (attnum == 0)
+		return (Node *) makeNullConst(null_type, -1, InvalidOid);
+	get_atttypetypmodcoll(relation->relid, attnum, &type, &modifier, &collation);
+	return (Node *) makeVar(index, attnum, type, modifier, collation, 0);
+}
+
+/* The labels and attributes of a row, as the long predicate takes them. */
+static List *
+RowArguments(const ProtectedRelation *relation, Index index)
+{
+	List *arguments = list_make1(ColumnOrNull(relation, index, relation->labels, TEXTARRAYOID));
+
+	for (int i = 0; i < ROW_ATTRIBUTES; i++)
+		arguments = lappend(arguments, ColumnOrNull(relation, index,
+													relation->description.attributes[i], TEXTOID));
+	return arguments;
+}
+
+/* phi.row_access(relation, subject, ...) over the reference at index. */
 static Node *
 MakePredicate(const ProtectedRelation *relation, Index index, GuardContext *guard)
 {
-	Oid subject_collation = get_typcollation(relation->subject_type);
-	Node *labels;
-	List *arguments;
+	const RowDescription *description = &relation->description;
+	int form = !description->by_row ? 0 : description->other_subject_count == 0 ? 1 : 2;
+	List *arguments =
+		list_make2(makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid),
+							 ObjectIdGetDatum(relation->root), false, true),
+				   ColumnOrNull(relation, index, relation->subject, InvalidOid));
 
-	if (relation->labels != 0)
-		labels = (Node *) makeVar(index, relation->labels, TEXTARRAYOID, -1,
-								  get_typcollation(TEXTARRAYOID), 0);
+	if (form == 0)
+		arguments =
+			lappend(arguments, ColumnOrNull(relation, index, relation->labels, TEXTARRAYOID));
 	else
-		labels = (Node *) makeNullConst(TEXTARRAYOID, -1, InvalidOid);
-	arguments = list_make3(makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid),
-									 ObjectIdGetDatum(relation->root), false, true),
-						   makeVar(index, relation->subject, relation->subject_type, -1,
-								   subject_collation, 0),
-						   labels);
-	return (Node *) makeFuncExpr(guard->row_access, BOOLOID, arguments, InvalidOid, InvalidOid,
+		arguments = list_concat(arguments, RowArguments(relation, index));
+	for (int i = 0; i < description->other_subject_count; i++)
+		arguments = lappend(
+			arguments, ColumnOrNull(relation, index, description->other_subjects[i], InvalidOid));
+	return (Node *) makeFuncExpr(guard->row_access[form], BOOLOID, arguments, InvalidOid, InvalidOid,
 								 COERCE_EXPLICIT_CALL);
 }
 
@@ -211,6 +256,68 @@ TouchesProtected(Node *node, GuardContext *guard)
 		   expression_tree_walker(node, TouchesProtected, guard);
 }
 
+/* Would a column more in an expression of the query be one that it does not group by? */
+static bool
+QueryGroups(const Query *query)
+{
+	return query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
+		   query->havingQual != NULL;
+}
+
+/*
+ * The protected relation that a call reveals a column of, where consents depend
+ * on its rows; *reference is the column, *query the one it belongs to.
+ */
+static const ProtectedRelation *
+RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **reference)
+{
+	const Var *var = linitial(call->args);
+	const Query *query;
+	const RangeTblEntry *rte;
+	const ProtectedRelation *relation;
+
+	if (!IsA(var, Var) || (int) var->varlevelsup >= list_length(guard->queries))
+		return NULL;
+	query = list_nth(guard->queries, var->varlevelsup);
+	if (var->varno < 1 || (int) var->varno > list_length(query->rtable) || QueryGroups(query))
+		return NULL;
+	rte = rt_fetch(var->varno, query->rtable);
+	if (rte->rtekind != RTE_RELATION)
+		return NULL;
+	relation = RegistryRelation(rte->relid);
+	*reference = var;
+	return relation && relation->description.by_row ? relation : NULL;
+}
+
+/*
+ * Hand a call of phi.reveal the attributes of the row that its value is read
+ * from.  The mark before them, which no query can write, says so.
+ */
+static void
+MarkReveal(FuncExpr *call, const GuardContext *guard)
+{
+	const Var *reference = NULL;
+	const ProtectedRelation *relation;
+	List *arguments;
+	ListCell *cell;
+
+	if (call->args == NIL || !IsRevealFunction(call->funcid))
+		return;
+	relation = RevealedRelation(call, guard, &reference);
+	if (!relation || list_length(call->args) + 2 + ROW_ATTRIBUTES > FUNC_MAX_ARGS)
+		return;
+	foreach (cell, call->args)
+		if (exprType(lfirst(cell)) == guard->mark)
+			return;
+	arguments = RowArguments(relation, reference->varno);
+	foreach (cell, arguments)
+		if (IsA(lfirst(cell), Var))
+			((Var *) lfirst(cell))->varlevelsup = reference->varlevelsup;
+	call->args = lappend(call->args, makeConst(guard->mark, -1, InvalidOid, sizeof(int32),
+											   ObjectIdGetDatum(relation->root), false, true));
+	call->args = list_concat(call->args, arguments);
+}
+
 /* Walk every query of the tree. */
 static bool
 GuardQueries(Node *node, GuardContext *guard)
@@ -225,8 +332,13 @@ GuardQueries(Node *node, GuardContext *guard)
 
 		foreach (cell, query->rtable)
 			(void) GuardReference(query, lfirst(cell), ++index, guard);
-		return query_tree_walker(query, GuardQueries, guard, 0);
+		guard->queries = lcons(query, guard->queries);
+		(void) query_tree_walker(query, GuardQueries, guard, 0);
+		guard->queries = list_delete_first(guard->queries);
+		return false;
 	}
+	if (IsA(node, FuncExpr))
+		MarkReveal((FuncExpr *) node, guard);
 	return expression_tree_walker(node, GuardQueries, guard);
 }
 
@@ -236,7 +348,11 @@ GuardReady(GuardContext *guard)
 {
 	if (creating_extension || IsBinaryUpgrade || !ExtensionInstalled())
 		return false;
-	guard->row_access = PhiFunction("row_access", 3);
+	guard->row_access[0] = PhiFunction("row_access", 3);
+	guard->row_access[1] = PhiFunction("row_access", 3 + ROW_ATTRIBUTES);
+	guard->row_access[2] = PhiFunction("row_access", 4 + ROW_ATTRIBUTES);
+	guard->mark = PhiType("planner_mark");
+	guard->queries = NIL;
 	return true;
 }
 

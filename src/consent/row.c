@@ -1,60 +1,59 @@
 /*-------------------------------------------------------------------------
  * row.c
- *		The row predicate, and the map of decisions behind it.
+ *		The row predicate.
  *
- * For subjects with a small whole number as key, and rows without labels, the
- * predicate keeps the decisions themselves, two bits a subject, in pages that a
- * scan in key order walks through; everything else asks for a decision by
- * token.
+ * For subjects with a small whole number as key the predicate keeps the
+ * decisions themselves: those that are the same for every row whose labels demand
+ * nothing.  Everything else asks for a decision by token.
  *
- * The kept decisions are those of rows that the session's roles have a rule
- * for.  They are void with the verdicts (VerdictGeneration), which a change of
- * phi.open_purposes voids too.  Where the verdicts are shared with parallel
- * workers, so are the first pages, and all of them write: a bit is only ever
- * set, and everybody would set the same.
- *
- * Memory: a context below CacheMemoryContext, at most 16 MB and at most
- * phi.decision_cache.
+ * The kept decisions (map.c) are those of rows that the session's roles have a
+ * rule for.
  *-------------------------------------------------------------------------
  */
+#include "consent/map.h"
 #include "consent/verdict.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
-#include "port/atomics.h"
 #include "session/session.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(phi_row_access);
+PG_FUNCTION_INFO_V1(phi_row_access_described);
 
-/* Keys from 0 to MAP_KEYS are kept: PAGES pages of 2^PAGE_SHIFT subjects each. */
-#define PAGE_SHIFT 15
-#define PAGE_BYTES (1 << (PAGE_SHIFT - 2))
-#define PAGES      2048
-#define MAP_KEYS   ((int64) PAGES << PAGE_SHIFT)
+/* Arguments of the long predicate. */
+#define FIRST_ATTRIBUTE 3
+#define FIRST_OTHER		(FIRST_ATTRIBUTE + ROW_ATTRIBUTES)
 
-/* The two bits of a subject. */
-#define KEPT_UNKNOWN 0
-#define KEPT_DENY    1
-#define KEPT_PERMIT  2
+/* Label arrays of which a call site remembers what they say: how many, and their bytes. */
+#define MEMO_SIZE  8
+#define MEMO_BYTES 64
 
-typedef struct DecisionMap
+/* What an array of labels says; size is 0 in an empty slot. */
+typedef struct LabelMemo
 {
-	MemoryContext context;
-	uint64 verdict_generation;
-	Size used;                      /* by pages of our own */
-	void *shared;                   /* where the first pages are, in a shared block */
-	pg_atomic_uint32 *pages[PAGES]; /* PAGE_BYTES each */
-} DecisionMap;
+	uint32 size;
+	uint8 bytes[MEMO_BYTES];
+	phi_labels labels;
+} LabelMemo;
 
 /* What a call site of the row predicate knows, and when it last made sure. */
 typedef struct RowState
 {
 	Oid relation;
 	Oid subject_type;
+	Oid other_types[OTHER_SUBJECTS]; /* of further subjects: arguments from FIRST_OTHER on */
+	RowAttributes attributes;		 /* where the call has them */
+	RowDescription description;
+	uint64 class_reference;
+	bool unlabelled; /* no label is on every row */
+	LabelMemo memo[MEMO_SIZE];
 	uint64 registry_generation;
 	uint64 kinds;
 	bool rule; /* the session has a rule for one of the kinds */
@@ -63,91 +62,6 @@ typedef struct RowState
 	uint64 session_tick;
 	TimestampTz statement;
 } RowState;
-
-static DecisionMap Map;
-
-/* Put the first pages of the map, with what is on them, into the block shared with workers. */
-static void
-UseSharedPages(void)
-{
-	char *shared = SharedMap();
-
-	if (!shared || Map.shared == shared)
-		return;
-	for (int i = 0; i < SHARED_MAP_BYTES / PAGE_BYTES; i++)
-	{
-		pg_atomic_uint32 *page = (pg_atomic_uint32 *) (shared + i * PAGE_BYTES);
-
-		if (Map.pages[i])
-			memcpy(page, Map.pages[i], PAGE_BYTES);
-		Map.pages[i] = page;
-	}
-	Map.shared = shared;
-	DecisionTick++;
-}
-
-/* Begin the map anew where it is void. */
-static inline void
-PrepareMap(void)
-{
-	uint64 generation = VerdictGeneration();
-
-	if (likely(Map.verdict_generation == generation))
-		return;
-	if (!Map.context)
-		Map.context = AllocSetContextCreate(CacheMemoryContext, "phi_guard decisions",
-											ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(Map.context);
-	memset(Map.pages, 0, sizeof(Map.pages));
-	Map.used = 0;
-	Map.shared = NULL;
-	Map.verdict_generation = generation;
-	DecisionTick++;
-	UseSharedPages();
-}
-
-/* What is kept of a key. */
-static inline uint32
-KeptDecision(int64 key)
-{
-	pg_atomic_uint32 *page = Map.pages[key >> PAGE_SHIFT];
-	uint32 bit = (uint32) (key & ((1 << PAGE_SHIFT) - 1)) * 2;
-
-	return page ? (pg_atomic_read_u32(&page[bit >> 5]) >> (bit & 31)) & 3 : KEPT_UNKNOWN;
-}
-
-/* Keep a decision, if the memory suffices. */
-static void
-KeepDecision(int64 key, bool permit)
-{
-	pg_atomic_uint32 **page = &Map.pages[key >> PAGE_SHIFT];
-	uint32 bit = (uint32) (key & ((1 << PAGE_SHIFT) - 1)) * 2;
-
-	if (!*page)
-	{
-		if (Map.used + PAGE_BYTES > DecisionCacheLimit())
-			return;
-		*page = MemoryContextAllocZero(Map.context, PAGE_BYTES);
-		Map.used += PAGE_BYTES;
-	}
-	pg_atomic_fetch_or_u32(&(*page)[bit >> 5], (uint32) (permit ? KEPT_PERMIT : KEPT_DENY)
-												   << (bit & 31));
-}
-
-/* The value of an integer subject, or -1 for one that the map does not hold. */
-static inline int64
-MapKey(Datum subject, Oid type)
-{
-	int64 key = -1;
-
-	if (type == INT8OID)
-		key = DatumGetInt64(subject);
-	else if (type == INT4OID)
-		key = DatumGetInt32(subject);
-	else if (type == INT2OID)
-		key = DatumGetInt16(subject);
-	return key >= 0 && key < MAP_KEYS ? key : -1;
-}
 
 /* Does the reason lie with the subject alone, so that the map may keep the decision? */
 static bool
@@ -158,23 +72,39 @@ ReasonIsSubject(phi_reason reason)
 }
 
 /*
- * Decide for a row without labels, and keep the decision, unless an
+ * Decide, and keep the decision under key unless that is negative, or an
  * invalidation came meanwhile: then it may belong to another map.
  */
 static bool
-MappedDecision(int64 key, Datum subject, Oid type, uint64 kinds)
+MappedDecision(RowState *state, int64 key, Datum subject, Oid type, RowFacts *facts)
 {
 	uint64 token = SubjectToken(subject, type);
 	phi_decision decision;
-	uint64 generation;
+	uint64 version;
 
 	PrepareMap();
-	generation = Map.verdict_generation;
-	decision = DecideWithDemands(token, 0, kinds, NULL);
+	version = VerdictVersion();
+	facts->depends = 0;
+	decision = DecideRow(token, state->kinds, facts);
 	PrepareMap();
-	if (generation == Map.verdict_generation && ReasonIsSubject(decision.reason))
-		KeepDecision(key, decision.permit);
+	if (key >= 0 && version == VerdictVersion() && ReasonIsSubject(decision.reason) &&
+		KeptDecision(key) == KEPT_UNKNOWN)
+		KeepDecision(key, facts->depends != 0 ? KEPT_DEPENDS
+						  : decision.permit	  ? KEPT_PERMIT
+											  : KEPT_DENY);
 	return decision.permit;
+}
+
+/* May the session see a row of which these facts are known, as far as this subject goes? */
+static bool
+SubjectPermits(RowState *state, Datum subject, Oid type, RowFacts *facts)
+{
+	int64 key = LabelDemands(&facts->row.labels) == 0 ? MapKey(subject, type) : -1;
+	uint32 kept = key < 0 ? KEPT_UNKNOWN : KeptDecision(key);
+
+	if (kept == KEPT_PERMIT || kept == KEPT_DENY)
+		return kept == KEPT_PERMIT;
+	return MappedDecision(state, key, subject, type, facts);
 }
 
 /* The kinds of a protected relation; none, and with that no rule, for any other. */
@@ -184,6 +114,11 @@ ReadRelationKinds(RowState *state, Oid relation)
 	const ProtectedRelation *protected = RegistryRelation(relation);
 
 	state->kinds = protected ? protected->kinds : 0;
+	memset(&state->description, 0, sizeof(RowDescription));
+	if (protected)
+		state->description = protected->description;
+	state->unlabelled = state->description.labels_fixed.rank == 0 &&
+						state->description.labels_fixed.sensitivities == 0;
 	state->relation = relation;
 	state->registry_generation = RegistryGeneration();
 }
@@ -214,7 +149,10 @@ RenewRowState(RowState *state, Oid relation)
 			ReadRelationKinds(state, relation);
 		state->rule = RuleExists(state->kinds);
 		if (state->rule)
+		{
 			PrepareMap();
+			state->class_reference = ClassReference(state->description.resource_type);
+		}
 	} while (!RowStateHolds(state, relation));
 }
 
@@ -233,6 +171,39 @@ GetRowState(FunctionCallInfo fcinfo)
 	return state;
 }
 
+/* The labels of an array, remembered where it is short. */
+static phi_labels
+RememberedLabels(RowState *state, Datum array)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(array);
+	uint32 size = (uint32) VARSIZE_ANY_EXHDR(value);
+	LabelMemo *memo;
+
+	if (size > MEMO_BYTES)
+		return LabelsOfArray(array);
+	memo = &state->memo[hash_bytes((const unsigned char *) VARDATA_ANY(value), (int) size) % MEMO_SIZE];
+	if (memo->size != size || memcmp(memo->bytes, VARDATA_ANY(value), size) != 0)
+	{
+		memo->labels = LabelsOfArray(array);
+		memcpy(memo->bytes, VARDATA_ANY(value), size);
+		memo->size = size;
+	}
+	return memo->labels;
+}
+
+/* What is known of the row of a call without asking a consent. */
+static void
+BeginFacts(RowFacts *facts, RowState *state, NullableDatum labels)
+{
+	phi_labels own = {0};
+
+	memset(facts, 0, offsetof(RowFacts, codes));
+	facts->row.class_reference = state->class_reference;
+	if (!labels.isnull)
+		own = RememberedLabels(state, labels.value);
+	FactsOfLabels(facts, &state->description, &own);
+}
+
 /*
  * phi.row_access(relation, subject, labels): may the session see rows of
  * relation that belong to subject?  The predicate of policies and of the
@@ -242,9 +213,7 @@ Datum
 phi_row_access(PG_FUNCTION_ARGS)
 {
 	RowState *state = GetRowState(fcinfo);
-	unsigned demands = 0;
-	int64 key = -1;
-	uint32 kept;
+	RowFacts facts;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_BOOL(false);
@@ -252,18 +221,101 @@ phi_row_access(PG_FUNCTION_ARGS)
 		RenewRowState(state, PG_GETARG_OID(0));
 	if (!state->rule)
 		PG_RETURN_BOOL(false);
-	if (!PG_ARGISNULL(2))
-		demands = LabelDemandsOfArray(PG_GETARG_DATUM(2));
-	if (demands == 0)
-		key = MapKey(PG_GETARG_DATUM(1), state->subject_type);
-	if (key < 0)
-		PG_RETURN_BOOL(DecideWithDemands(SubjectToken(PG_GETARG_DATUM(1), state->subject_type),
-										 demands, state->kinds, NULL)
-						   .permit);
-	kept = KeptDecision(key);
-	if (likely(kept != KEPT_UNKNOWN))
-		PG_RETURN_BOOL(kept == KEPT_PERMIT);
-	PG_RETURN_BOOL(MappedDecision(key, PG_GETARG_DATUM(1), state->subject_type, state->kinds));
+	if (PG_ARGISNULL(2) && state->unlabelled)
+	{
+		int64 key = MapKey(PG_GETARG_DATUM(1), state->subject_type);
+		uint32 kept = key < 0 ? KEPT_UNKNOWN : KeptDecision(key);
+
+		if (likely(kept == KEPT_PERMIT || kept == KEPT_DENY))
+			PG_RETURN_BOOL(kept == KEPT_PERMIT);
+	}
+	BeginFacts(&facts, state, fcinfo->args[2]);
+	PG_RETURN_BOOL(SubjectPermits(state, PG_GETARG_DATUM(1), state->subject_type, &facts));
+}
+
+/* Do all subjects in an array permit?  One that is null is somebody unknown. */
+static bool
+ArrayPermits(RowState *state, ArrayType *array, RowFacts *facts)
+{
+	Oid type = ARR_ELEMTYPE(array);
+	int16 length;
+	bool by_value;
+	char alignment;
+	Datum *subjects;
+	bool *nulls;
+	int count;
+
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	deconstruct_array(array, type, length, by_value, alignment, &subjects, &nulls, &count);
+	for (int i = 0; i < count; i++)
+		if (nulls[i] || !SubjectPermits(state, subjects[i], type, facts))
+			return false;
+	return true;
+}
+
+/* Do the further subjects of a row permit?  A column without a value names none. */
+static bool
+OthersPermit(FunctionCallInfo fcinfo, RowState *state, RowFacts *facts)
+{
+	for (int i = FIRST_OTHER; i < PG_NARGS(); i++)
+	{
+		Oid type = state->other_types[i - FIRST_OTHER];
+
+		if (PG_ARGISNULL(i))
+			continue;
+		if (OidIsValid(get_element_type(type)) ? !ArrayPermits(state, PG_GETARG_ARRAYTYPE_P(i), facts)
+											   : !SubjectPermits(state, PG_GETARG_DATUM(i), type, facts))
+			return false;
+	}
+	return true;
+}
+
+/* Remember the types of the arguments that only the long predicate has. */
+static void
+PrepareDescribed(FunctionCallInfo fcinfo, RowState *state)
+{
+	if (PG_NARGS() - FIRST_OTHER > OTHER_SUBJECTS)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+						errmsg("a row can have at most %d further subjects", OTHER_SUBJECTS)));
+	for (int i = FIRST_OTHER; i < PG_NARGS(); i++)
+	{
+		Oid type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, i));
+		Oid element = get_element_type(type);
+
+		CheckSubjectType(OidIsValid(element) ? element : type);
+		state->other_types[i - FIRST_OTHER] = type;
+	}
+	AttributesInit(&state->attributes, fcinfo, FIRST_ATTRIBUTE);
+}
+
+/*
+ * phi.row_access(relation, subject, labels, code, data_time, author, encounter,
+ * reference, other subjects...): the same where consents can depend on the row.
+ * A row is seen when every one of its subjects permits.
+ */
+Datum
+phi_row_access_described(PG_FUNCTION_ARGS)
+{
+	bool known = fcinfo->flinfo->fn_extra != NULL;
+	RowState *state = GetRowState(fcinfo);
+	RowFacts facts;
+
+	if (unlikely(!known))
+		PrepareDescribed(fcinfo, state);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	if (unlikely(!RowStateHolds(state, PG_GETARG_OID(0))))
+	{
+		RenewRowState(state, PG_GETARG_OID(0));
+		strlcpy(state->attributes.resource_type, state->description.resource_type, RESOURCE_TYPE_SIZE);
+	}
+	if (!state->rule)
+		PG_RETURN_BOOL(false);
+	BeginFacts(&facts, state, fcinfo->args[2]);
+	state->attributes.fcinfo = fcinfo;
+	facts.attributes = &state->attributes;
+	PG_RETURN_BOOL(SubjectPermits(state, PG_GETARG_DATUM(1), state->subject_type, &facts) &&
+				   OthersPermit(fcinfo, state, &facts));
 }
 
 /* Does the statement read a protected relation? */
@@ -292,6 +344,6 @@ ShareRowDecisions(PlannedStmt *statement)
 	if (ShareVerdicts())
 	{
 		PrepareMap();
-		UseSharedPages();
+		MapUseShared();
 	}
 }

@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  * rules.c
  *		Role rules: which forms the session's workforce roles see, for its
- *		purpose.
+ *		purpose, and whether they need a care relationship for it.
  *
  * A rule for a purpose holds for what is below it (is-a); among several rules
  * the most detailed form counts.  A rule of form "none" gives nothing: it
  * stands for the absence of a rule where one looks for it.
  *
- * The forms of the session are kept until it or phi.role_rule (relcache
- * invalidation) changes.  Locking: AccessShareLock while reading.
+ * Of the care rules of a role the one of the nearest purpose counts; where one
+ * of several roles needs a care relationship, the session does.
+ *
+ * The rules of the session are kept until it, phi.role_rule or phi.care_rule
+ * (relcache invalidation) changes.  Locking: AccessShareLock while reading.
  *-------------------------------------------------------------------------
  */
 #include "consent/verdict.h"
@@ -35,33 +38,48 @@ enum RoleRuleColumn
 	RR_LAST = RR_FORM
 };
 
-/* The rules of the session: a form of each kind, and the kinds with more than none. */
-typedef struct SessionRules
+/* Columns of phi.care_rule, by position. */
+enum CareRuleColumn
 {
-	uint64 session_generation;
-	phi_form forms[PHI_KIND_COUNT];
-	uint64 kinds;
-} SessionRules;
+	CR_ROLE = 1,
+	CR_PURPOSE,
+	CR_REQUIRED,
+	CR_LAST = CR_REQUIRED
+};
 
-static SessionRules Rules;
+/* The rules of the session, and which session it was. */
+static RoleRules Rules;
+static uint64 RulesGeneration = 0;
 
 /* Is Rules complete, and was it not invalidated since? */
 static bool Loaded = false;
 static bool Stale = false;
 
-/* OID of phi.role_rule for the callback, which must not look it up. */
+/* OIDs of phi.role_rule and phi.care_rule for the callback, which must not look them up. */
 static Oid RuleTable = InvalidOid;
+static Oid CareTable = InvalidOid;
 
-void
+bool
 RulesInvalidate(Oid relid)
 {
-	if (relid == InvalidOid || relid == RuleTable)
-		Stale = true;
+	if (relid != InvalidOid && relid != RuleTable && relid != CareTable)
+		return false;
+	Stale = true;
+	return true;
 }
 
-/* One rule of one of the session's roles; what this library does not know gives nothing. */
+/* The purpose in a text column, or PHI_PURPOSE_NONE. */
+static phi_purpose
+PurposeOfDatum(Datum value)
+{
+	text *code = DatumGetTextPP(value);
+
+	return phi_purpose_find(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+}
+
+/* One rule of one of the roles; what this library does not know gives nothing. */
 static void
-ReadRule(HeapTuple tuple, Relation rel, phi_purpose purpose)
+TakeRule(HeapTuple tuple, Relation rel, phi_purpose purpose, RoleRules *rules)
 {
 	Datum values[RR_LAST];
 	bool nulls[RR_LAST];
@@ -70,11 +88,8 @@ ReadRule(HeapTuple tuple, Relation rel, phi_purpose purpose)
 	phi_kind kind;
 	phi_form form;
 
-	if (RelationGetNumberOfAttributes(rel) != RR_LAST)
-		elog(ERROR, "unexpected shape of phi.role_rule");
 	heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-	code = DatumGetTextPP(values[RR_PURPOSE - 1]);
-	rule_purpose = phi_purpose_find(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+	rule_purpose = PurposeOfDatum(values[RR_PURPOSE - 1]);
 	if (rule_purpose == PHI_PURPOSE_NONE || !phi_purpose_is_a(purpose, rule_purpose))
 		return;
 	code = DatumGetTextPP(values[RR_KIND - 1]);
@@ -82,26 +97,94 @@ ReadRule(HeapTuple tuple, Relation rel, phi_purpose purpose)
 		return;
 	code = DatumGetTextPP(values[RR_FORM - 1]);
 	if (!phi_form_find(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code), &form) ||
-		!phi_form_available(form) || form <= Rules.forms[kind])
+		!phi_form_available(form) || form <= rules->forms[kind])
 		return;
-	Rules.forms[kind] = form;
-	Rules.kinds |= UINT64CONST(1) << kind;
+	rules->forms[kind] = form;
+	rules->kinds |= UINT64CONST(1) << kind;
+}
+
+/* Scan the rows of one workforce role: both tables begin with it. */
+static SysScanDesc
+BeginRoleScan(Relation rel, const char *index, const char *role)
+{
+	ScanKeyData key;
+
+	/* The column's collation is "C", which is the one that ScanKeyInit sets. */
+	ScanKeyInit(&key, RR_ROLE, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(role));
+	return systable_beginscan(rel, PhiRelation(index), true, NULL, 1, &key);
 }
 
 /* The rules of one workforce role. */
 static void
-ReadRoleRules(Relation rel, const char *role, phi_purpose purpose)
+ReadFormsOfRole(Relation rel, const char *role, phi_purpose purpose, RoleRules *rules)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
+	SysScanDesc scan = BeginRoleScan(rel, "role_rule_pkey", role);
 	HeapTuple tuple;
 
-	/* The column's collation is "C", which is the one that ScanKeyInit sets. */
-	ScanKeyInit(&key, RR_ROLE, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(role));
-	scan = systable_beginscan(rel, PhiRelation("role_rule_pkey"), true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		ReadRule(tuple, rel, purpose);
+		TakeRule(tuple, rel, purpose, rules);
 	systable_endscan(scan);
+}
+
+/*
+ * Does one workforce role need a care relationship?  A rule that this library
+ * does not know says that it does.
+ */
+static bool
+RoleNeedsCare(Relation rel, const char *role, phi_purpose purpose)
+{
+	SysScanDesc scan = BeginRoleScan(rel, "care_rule_pkey", role);
+	phi_purpose nearest = PHI_PURPOSE_NONE;
+	bool required = false;
+	bool unknown = false;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum values[CR_LAST];
+		bool nulls[CR_LAST];
+		phi_purpose of_rule;
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		of_rule = PurposeOfDatum(values[CR_PURPOSE - 1]);
+		unknown = unknown || of_rule == PHI_PURPOSE_NONE;
+		if (of_rule == PHI_PURPOSE_NONE || !phi_purpose_is_a(purpose, of_rule) ||
+			(nearest != PHI_PURPOSE_NONE && !phi_purpose_is_a(of_rule, nearest)))
+			continue;
+		nearest = of_rule;
+		required = DatumGetBool(values[CR_REQUIRED - 1]);
+	}
+	systable_endscan(scan);
+	return required || unknown;
+}
+
+void
+ReadRoleRules(const char (*roles)[SESSION_NAME_SIZE], int count, phi_purpose purpose,
+			  RoleRules *rules)
+{
+	Relation forms;
+	Relation care;
+
+	memset(rules, 0, sizeof(RoleRules));
+	RuleTable = PhiRelation("role_rule");
+	CareTable = PhiRelation("care_rule");
+	forms = table_open(RuleTable, AccessShareLock);
+	care = table_open(CareTable, AccessShareLock);
+	if (RelationGetNumberOfAttributes(forms) != RR_LAST)
+		elog(ERROR, "unexpected shape of phi.role_rule");
+	if (RelationGetNumberOfAttributes(care) != CR_LAST)
+		elog(ERROR, "unexpected shape of phi.care_rule");
+	for (int i = 0; i < count; i++)
+	{
+		ReadFormsOfRole(forms, roles[i], purpose, rules);
+		if (!rules->care_required && RoleNeedsCare(care, roles[i], purpose))
+		{
+			rules->care_required = true;
+			strlcpy(rules->care_role, roles[i], SESSION_NAME_SIZE);
+		}
+	}
+	table_close(care, AccessShareLock);
+	table_close(forms, AccessShareLock);
 }
 
 /* Read the session's rules, again if an invalidation came meanwhile. */
@@ -109,23 +192,18 @@ static void
 LoadRules(void)
 {
 	const SessionContext *session;
-	Relation rel;
 
 	Loaded = false;
 	do
 	{
 		Stale = false;
 		memset(&Rules, 0, sizeof(Rules));
-		Rules.session_generation = SessionGeneration();
+		RulesGeneration = SessionGeneration();
 		session = SessionCurrent();
 		if (!session->identified || !session->purpose_stated)
 			break;
-		RuleTable = PhiRelation("role_rule");
-		rel = table_open(RuleTable, AccessShareLock);
-		for (int i = 0; i < session->role_count; i++)
-			ReadRoleRules(rel, session->roles[i], session->purpose);
-		table_close(rel, AccessShareLock);
-	} while (Stale || Rules.session_generation != SessionGeneration());
+		ReadRoleRules(session->roles, session->role_count, session->purpose, &Rules);
+	} while (Stale || RulesGeneration != SessionGeneration());
 	Loaded = true;
 }
 
@@ -133,7 +211,7 @@ LoadRules(void)
 static inline void
 PrepareRules(void)
 {
-	if (unlikely(!Loaded || Stale || Rules.session_generation != SessionGeneration()))
+	if (unlikely(!Loaded || Stale || RulesGeneration != SessionGeneration()))
 		LoadRules();
 }
 
@@ -149,6 +227,13 @@ SessionRuleKinds(void)
 {
 	PrepareRules();
 	return Rules.kinds;
+}
+
+bool
+SessionNeedsCare(void)
+{
+	PrepareRules();
+	return Rules.care_required;
 }
 
 /* An argument as a C string; raises when it is null. */

@@ -9,9 +9,10 @@
  * in the cache has no consent that applies.
  *
  * It is void when the session or the keys change, when a relcache invalidation
- * of phi.consent arrives (every change of the table sends one), and when the
- * statement's time leaves the span.  An invalidation during a build is seen by
- * the caller's loop, which decides again.  Reads use a catalog snapshot, so
+ * of phi.consent arrives, and when the statement's time leaves the span.  One
+ * that tells of a single subject (changes.c) has that subject looked up again,
+ * in a store beside the first.  An invalidation during a build is seen by the
+ * caller's loop, which decides again.  Reads use a catalog snapshot, so
  * that REPEATABLE READ sees a revocation.
  *
  * A session whose query is about to start parallel workers takes everything in
@@ -27,6 +28,9 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "consent/changes.h"
+#include "consent/entries.h"
+#include "consent/map.h"
 #include "consent/share.h"
 #include "datatype/timestamp.h"
 #include "keyring/keyring.h"
@@ -38,32 +42,10 @@
 /* Misses in one statement after which the whole table is read. */
 #define BULK_AFTER 1000
 
-/* Buckets of a fresh cache. */
-#define FIRST_SIZE 1024
-
-typedef struct VerdictEntry
-{
-	uint64 token;
-	char status; /* of simplehash */
-	uint8 verdict;
-} VerdictEntry;
-
-/* A token is the output of a keyed hash already. */
-#define SH_PREFIX            verdict
-#define SH_ELEMENT_TYPE      VerdictEntry
-#define SH_KEY_TYPE          uint64
-#define SH_KEY               token
-#define SH_HASH_KEY(tb, key) ((uint32) (key))
-#define SH_EQUAL(tb, a, b)   ((a) == (b))
-#define SH_SCOPE             static inline
-#define SH_DEFINE
-#define SH_DECLARE
-#include "lib/simplehash.h"
-
 typedef struct VerdictCache
 {
 	MemoryContext context;
-	verdict_hash *entries;
+	VerdictStore store;
 	bool complete;  /* the whole table was taken in */
 	bool too_large; /* it was tried and did not fit */
 	int misses;     /* in the statement of miss_time */
@@ -74,11 +56,17 @@ typedef struct VerdictCache
 	int64 until; /* and the first instant at which an answer may change */
 	uint64 references[SESSION_MAX_REFERENCES];
 	phi_consent_request request;
+	bool counted; /* are the two below known? */
+	double denied;
+	double permitted;
+	ChangeSet changed; /* since entries were made: these subjects are in fresh, if anywhere */
+	MemoryContext fresh_context;
+	VerdictStore fresh;
 	struct SharedVerdicts *shared; /* where entries are shared */
 	bool unshareable;              /* it was tried, without success */
 } VerdictCache;
 
-/* The head of a shared block; the decision map follows, then the entries. */
+/* The head of a shared block; the decision map follows, then the store. */
 typedef struct SharedVerdicts
 {
 	int64 now;
@@ -86,11 +74,11 @@ typedef struct SharedVerdicts
 	uint64 references[SESSION_MAX_REFERENCES];
 	size_t reference_count;
 	phi_purpose purpose;
-	verdict_hash entries; /* its pointers mean nothing to others */
+	ChangeSet changed;
 } SharedVerdicts;
 
-#define SHARED_MAP_OFFSET     MAXALIGN(sizeof(SharedVerdicts))
-#define SHARED_ENTRIES_OFFSET (SHARED_MAP_OFFSET + SHARED_MAP_BYTES)
+#define SHARED_MAP_OFFSET   MAXALIGN(sizeof(SharedVerdicts))
+#define SHARED_STORE_OFFSET (SHARED_MAP_OFFSET + SHARED_MAP_BYTES)
 
 static VerdictCache Cache;
 
@@ -98,11 +86,19 @@ static VerdictCache Cache;
 static bool Loaded = false;
 static bool Stale = false;
 
+/* Subjects whose consents changed, as the callback noted them. */
+#define PENDING_MAX 64
+static Oid Pending[PENDING_MAX];
+static int PendingCount = 0;
+
 /* OID of phi.consent for the callback, which must not look it up. */
 static Oid ConsentTable = InvalidOid;
 
 /* Counts how often the cache began anew. */
 static uint64 Generation = 1;
+
+/* Counts that, and every change of a single subject. */
+static uint64 Version = 1;
 
 uint64 DecisionTick = 1;
 
@@ -129,16 +125,27 @@ void
 VerdictsInvalidate(Oid relid)
 {
 	DecisionTick++;
-	if (relid == InvalidOid || relid == ConsentTable)
+	if (OidIsChange(relid) && PendingCount < PENDING_MAX)
+		Pending[PendingCount++] = relid;
+	else if (relid == InvalidOid || relid == ConsentTable || OidIsChange(relid))
 		Stale = true;
 }
+
+/* Between the epochs of PostgreSQL's timestamps and of programs, in microseconds. */
+#define EPOCH_DISTANCE ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* Start of the statement, in microseconds since 1970. */
 static inline int64
 StatementTime(void)
 {
-	return GetCurrentStatementStartTimestamp() +
-		   (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	return GetCurrentStatementStartTimestamp() + EPOCH_DISTANCE;
+}
+
+void
+VerdictsHoldUntil(TimestampTz until)
+{
+	if (!TIMESTAMP_NOT_FINITE(until) && until + EPOCH_DISTANCE < Cache.until)
+		Cache.until = until + EPOCH_DISTANCE;
 }
 
 /*
@@ -150,26 +157,66 @@ EmptyCache(void)
 {
 	Loaded = false;
 	DecisionTick++;
+	if (Cache.shared)
+		Generation++; /* pages of the decision map are in the block */
 	Cache.complete = false;
+	Cache.counted = false;
 	Cache.shared = NULL;
 	ShareRelease();
 	if (!Cache.context)
 		Cache.context =
 			AllocSetContextCreate(CacheMemoryContext, "phi_guard verdicts", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextReset(Cache.context);
-	Cache.entries = verdict_create(Cache.context, FIRST_SIZE, NULL);
+	StoreBegin(&Cache.store, Cache.context);
+	memset(&Cache.changed, 0, sizeof(ChangeSet));
 }
 
-/* Use the entries of a shared block. */
+/* Use the store of a shared block. */
 static void
-UseSharedEntries(SharedVerdicts *shared)
+UseSharedStore(SharedVerdicts *shared)
 {
 	MemoryContextReset(Cache.context);
-	Cache.entries = MemoryContextAlloc(Cache.context, sizeof(verdict_hash));
-	*Cache.entries = shared->entries;
-	Cache.entries->data = (VerdictEntry *) ((char *) shared + SHARED_ENTRIES_OFFSET);
+	StoreBorrow(&Cache.store, Cache.context, (char *) shared + SHARED_STORE_OFFSET);
 	Cache.shared = shared;
 	Cache.complete = true;
+}
+
+/* Forget what is known of subjects whose consents changed. */
+static void
+EmptyFresh(void)
+{
+	if (!Cache.fresh_context)
+		Cache.fresh_context = AllocSetContextCreate(CacheMemoryContext, "phi_guard fresh verdicts",
+													ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(Cache.fresh_context);
+	StoreBegin(&Cache.fresh, Cache.fresh_context);
+}
+
+/*
+ * Take note of the subjects whose consents changed: they are looked up again.
+ * In a parallel worker they are not, where its leader's verdicts are shared: its
+ * statement may or may not see the change.
+ */
+static void
+ApplyChanges(void)
+{
+	int count = PendingCount;
+
+	PendingCount = 0;
+	if (IsParallelWorker() && Cache.shared)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		if (ChangeHasKey(Pending[i]))
+			MapForget(ChangedKey(Pending[i]));
+		else
+			ChangeSetAdd(&Cache.changed, ChangedSuffix(Pending[i]));
+	}
+	EmptyFresh();
+	Cache.counted = false;
+	Version++;
+	if (Cache.changed.count > CHANGES_MAX)
+		Stale = true;
 }
 
 /* In a parallel worker: take over what the leader shares, where it was made for a session like this. */
@@ -185,7 +232,9 @@ AdoptSharedVerdicts(void)
 		memcmp(shared->references, Cache.references, Cache.request.actor_count * sizeof(uint64)) ==
 			0)
 	{
-		UseSharedEntries(shared);
+		UseSharedStore(shared);
+		Cache.changed = shared->changed;
+		EmptyFresh();
 		Cache.now = shared->now;
 		Cache.until = shared->until;
 	}
@@ -203,6 +252,7 @@ BeginCache(void)
 	const SessionContext *session;
 
 	Generation++;
+	Version++;
 	EmptyCache();
 	Cache.too_large = false;
 	Cache.misses = 0;
@@ -214,13 +264,26 @@ BeginCache(void)
 	Cache.session_generation = SessionGeneration();
 	Cache.keyring_generation = KeyringGeneration();
 	session = SessionCurrent();
+	Cache.request.action = PHI_ACTION_ACCESS;
 	Cache.request.purpose = session->purpose_stated ? session->purpose : PHI_PURPOSE_NONE;
+	Cache.request.action = PHI_ACTION_ACCESS;
 	Cache.unshareable = false;
 	ConsentTable = PhiRelation("consent");
+	PendingCount = 0;
 	if (IsParallelWorker())
 		AdoptSharedVerdicts();
 	Stale = false;
 	Loaded = true;
+}
+
+/* Does everything that the cache was made for still hold, but for changes of single subjects? */
+static inline bool
+CacheHolds(void)
+{
+	int64 now = StatementTime();
+
+	return Loaded && !Stale && Cache.session_generation == SessionGeneration() &&
+		   Cache.keyring_generation == KeyringGeneration() && now >= Cache.now && now < Cache.until;
 }
 
 /*
@@ -230,64 +293,80 @@ BeginCache(void)
 uint64
 VerdictGeneration(void)
 {
-	int64 now = StatementTime();
-
-	if (unlikely(!Loaded || Stale || Cache.session_generation != SessionGeneration() ||
-				 Cache.keyring_generation != KeyringGeneration() || now < Cache.now ||
-				 now >= Cache.until))
+	if (unlikely(PendingCount > 0) && Loaded)
+		ApplyChanges();
+	if (unlikely(!CacheHolds()))
 		BeginCache();
 	return Generation;
 }
 
-/* Would one more entry make the cache outgrow its limit? */
-static inline bool
-CacheIsFull(void)
+uint64
+VerdictVersion(void)
 {
-	verdict_hash *entries = Cache.entries;
-
-	return entries->members >= entries->grow_threshold &&
-		   2 * entries->size * sizeof(VerdictEntry) > DecisionCacheLimit();
+	(void) VerdictGeneration();
+	return Version;
 }
 
-/* Take the verdict of one subject in. */
-static void
-LoadVerdict(uint64 token)
-{
-	int64 directive;
-	phi_verdict verdict =
-		ReadConsents(ConsentTable, token, &Cache.request, &Cache.until, &directive);
-	VerdictEntry *entry;
-	bool found;
-
-	if (CacheIsFull())
-		EmptyCache();
-	entry = verdict_insert(Cache.entries, token, &found);
-	entry->verdict = verdict;
-	Loaded = true;
-}
-
-/* Combine one verdict into the entry of its subject; false when the cache is full. */
+/* Take one consent of one subject into a store. */
 static bool
-AddVerdict(uint64 token, phi_verdict verdict)
+TakeOwnConsent(const ReadConsent *consent, void *context)
 {
-	VerdictEntry *entry;
-	bool found;
-
-	if (CacheIsFull())
-		return false;
-	entry = verdict_insert(Cache.entries, token, &found);
-	entry->verdict = found ? phi_verdict_combine(entry->verdict, verdict) : verdict;
+	Cache.until = Min(Cache.until, consent->answer.valid_until);
+	StoreAdd(context, consent->token, &consent->answer, consent->program);
 	return true;
 }
 
-/* Take the whole table in: only verdicts other than NA. */
+/* Where the subject is found, if it is known at all. */
+static inline VerdictStore *
+StoreOf(uint64 token)
+{
+	return ChangeSetHas(&Cache.changed, token) ? &Cache.fresh : &Cache.store;
+}
+
+/*
+ * Take the verdict of one subject in, NA as well.  An error in between leaves
+ * the cache to be begun anew: an entry without all its consents must not stay.
+ */
+static void
+LoadVerdict(uint64 token)
+{
+	VerdictStore *store = StoreOf(token);
+
+	if (StoreIsFull(store, 0, DecisionCacheLimit()))
+	{
+		EmptyCache();
+		store = &Cache.store;
+	}
+	Loaded = false;
+	(void) StoreEntry(store, token);
+	(void) ReadConsents(ConsentTable, &token, &Cache.request, TakeOwnConsent, store);
+	Loaded = true;
+}
+
+/* Take in what is not NA for every row; false when the cache is full. */
+static bool
+TakeAnyConsent(const ReadConsent *consent, void *context)
+{
+	Size program = consent->answer.depends == 0 ? 0 : consent->program.size;
+
+	if (consent->answer.depends == 0 && consent->answer.verdict == PHI_VERDICT_NA)
+	{
+		Cache.until = Min(Cache.until, consent->answer.valid_until);
+		return true;
+	}
+	if (StoreIsFull(&Cache.store, program, DecisionCacheLimit()))
+		return false;
+	return TakeOwnConsent(consent, &Cache.store);
+}
+
+/* Take the whole table in. */
 static void
 LoadAllVerdicts(void)
 {
 	bool fits;
 
 	EmptyCache();
-	fits = ReadAllConsents(ConsentTable, &Cache.request, &Cache.until, AddVerdict);
+	fits = ReadConsents(ConsentTable, NULL, &Cache.request, TakeAnyConsent, NULL);
 	if (!fits)
 		EmptyCache();
 	Cache.too_large = !fits;
@@ -295,28 +374,58 @@ LoadAllVerdicts(void)
 	Loaded = true;
 }
 
+/* Have the whole table taken in, where it fits. */
+static void
+Complete(void)
+{
+	(void) VerdictGeneration();
+	if (!Cache.complete && !Cache.too_large)
+		LoadAllVerdicts();
+	(void) VerdictGeneration();
+}
+
+bool
+ForPermitted(bool (*take)(uint64 token, void *context), void *context)
+{
+	Complete();
+	/* Of subjects whose consents changed the token is not known. */
+	if (Cache.complete && Cache.changed.count > 0)
+		LoadAllVerdicts();
+	return Cache.complete && StorePermitted(&Cache.store, take, context);
+}
+
+bool
+VerdictsAtHand(double *denied, double *permitted)
+{
+	if (!CacheHolds() || !Cache.complete)
+		return false;
+	if (!Cache.counted)
+		StoreCount(&Cache.store, &Cache.denied, &Cache.permitted);
+	Cache.counted = true;
+	*denied = Cache.denied;
+	*permitted = Cache.permitted;
+	return true;
+}
+
 /* Copy the cache to a fresh block and use that instead. */
 static void
 MoveToShare(void)
 {
-	Size size =
-		add_size(SHARED_ENTRIES_OFFSET, mul_size(Cache.entries->size, sizeof(VerdictEntry)));
-	SharedVerdicts *shared = ShareCreate(size);
+	SharedVerdicts *shared =
+		ShareCreate(add_size(SHARED_STORE_OFFSET, StoreBlockSize(&Cache.store)));
 
 	Cache.unshareable = shared == NULL;
 	if (!shared)
 		return;
-	memset(shared, 0, SHARED_ENTRIES_OFFSET);
+	memset(shared, 0, SHARED_STORE_OFFSET);
 	shared->now = Cache.now;
 	shared->until = Cache.until;
 	shared->purpose = Cache.request.purpose;
 	shared->reference_count = Cache.request.actor_count;
 	memcpy(shared->references, Cache.references, sizeof(Cache.references));
-	shared->entries = *Cache.entries;
-	memcpy((char *) shared + SHARED_ENTRIES_OFFSET, Cache.entries->data,
-		   Cache.entries->size * sizeof(VerdictEntry));
+	StoreWrite(&Cache.store, (char *) shared + SHARED_STORE_OFFSET);
 	Loaded = false;
-	UseSharedEntries(shared);
+	UseSharedStore(shared);
 	Loaded = true;
 	ShareShow();
 }
@@ -324,12 +433,11 @@ MoveToShare(void)
 bool
 ShareVerdicts(void)
 {
-	(void) VerdictGeneration();
-	if (!Cache.complete && !Cache.too_large)
-		LoadAllVerdicts();
-	(void) VerdictGeneration();
+	Complete();
 	if (Cache.complete && !Cache.shared && !Cache.unshareable)
 		MoveToShare();
+	if (Cache.shared)
+		Cache.shared->changed = Cache.changed;
 	return Cache.shared != NULL;
 }
 
@@ -352,17 +460,19 @@ ManyMisses(void)
 }
 
 phi_verdict
-SubjectVerdict(uint64 subject_token)
+SubjectVerdict(uint64 subject_token, RowFacts *facts)
 {
 	for (;;)
 	{
-		VerdictEntry *entry;
+		const VerdictEntry *entry;
+		VerdictStore *store;
 
 		(void) VerdictGeneration();
-		entry = verdict_lookup(Cache.entries, subject_token);
+		store = StoreOf(subject_token);
+		entry = StoreFind(store, subject_token);
 		if (entry)
-			return (phi_verdict) entry->verdict;
-		if (Cache.complete)
+			return StoreVerdict(store, entry, &Cache.request, facts);
+		if (Cache.complete && store == &Cache.store)
 			return PHI_VERDICT_NA;
 		CHECK_FOR_INTERRUPTS();
 		if (ManyMisses() && !Cache.too_large)
@@ -370,13 +480,4 @@ SubjectVerdict(uint64 subject_token)
 		else
 			LoadVerdict(subject_token);
 	}
-}
-
-phi_verdict
-ReadVerdict(uint64 subject_token, int64 *directive)
-{
-	int64 until = PHI_TIME_MAX;
-
-	(void) VerdictGeneration();
-	return ReadConsents(ConsentTable, subject_token, &Cache.request, &until, directive);
 }

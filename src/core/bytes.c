@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  * bytes.c
- *		Buffer append, base64url and hexadecimal.
+ *		Buffer append, base64url, base64 and hexadecimal.
  *
  * base64url carries ciphertext and is driven by tables, for bulk output.
+ * base64 carries hashes and signatures, and is base64url with two digits of
+ * its own and padding.
  * Hexadecimal carries keys as well, so its decoding neither indexes a table
  * with a digit nor branches on one.
  *-------------------------------------------------------------------------
@@ -134,6 +136,51 @@ phi_base64url_decode(const char *text, size_t size, phi_buffer *out)
 		return PHI_ERR_FORMAT;
 	out->size = decoded;
 	return PHI_OK;
+}
+
+void
+phi_base64_encode(phi_bytes in, char *out)
+{
+	size_t size = phi_base64url_size(in.size);
+	size_t i;
+
+	phi_base64url_encode(in, out);
+	for (i = 0; i < size; i++)
+		out[i] = out[i] == '-' ? '+' : out[i] == '_' ? '/' : out[i];
+	memset(out + size, '=', phi_base64_size(in.size) - size);
+}
+
+phi_status
+phi_base64_decode(const char *text, size_t size, phi_buffer *out)
+{
+	phi_status status = size % 4 == 0 ? PHI_OK : PHI_ERR_FORMAT;
+	size_t decoded = 0;
+	size_t at, i;
+
+	out->size = 0;
+	for (at = 0; status == PHI_OK && at < size; at += 4)
+	{
+		phi_buffer group = {out->data + decoded, 0, out->capacity - decoded};
+		size_t digits = 4;
+		char url[4];
+
+		/* Padding ends the last group alone. */
+		while (at + 4 == size && digits > 2 && text[at + digits - 1] == '=')
+			digits--;
+		for (i = 0; i < digits; i++)
+		{
+			char digit = text[at + i];
+
+			if (digit == '-' || digit == '_')
+				return PHI_ERR_FORMAT;
+			url[i] = digit == '+' ? '-' : digit == '/' ? '_' : digit;
+		}
+		status = phi_base64url_decode(url, digits, &group);
+		decoded += group.size;
+	}
+	if (status == PHI_OK)
+		out->size = decoded;
+	return status;
 }
 
 /*

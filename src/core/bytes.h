@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * bytes.h
  *		Borrowed byte ranges, caller-owned buffers, big-endian integers,
- *		hexadecimal and base64url (RFC 4648 section 5, without padding).
+ *		hexadecimal, base64url (RFC 4648 section 5, without padding) and base64
+ *		(section 4, with it).
  *
  * A phi_bytes never owns what it points to.  A phi_buffer is storage of the
  * caller with a fill level; nothing here grows it.
@@ -95,6 +96,19 @@ extern void phi_base64url_encode(phi_bytes in, char *out);
  * of size rounded down.  out->size is 0 on failure.
  */
 extern phi_status phi_base64url_decode(const char *text, size_t size, phi_buffer *out) PHI_CHECKED;
+
+/* base64 with padding: the exact encoded size of n bytes. */
+static inline size_t
+phi_base64_size(size_t n)
+{
+	return (n + 2) / 3 * 4;
+}
+
+/* Write phi_base64_size(in.size) characters to out; no terminator. */
+extern void phi_base64_encode(phi_bytes in, char *out);
+
+/* As phi_base64url_decode, of the one canonical text with its padding. */
+extern phi_status phi_base64_decode(const char *text, size_t size, phi_buffer *out) PHI_CHECKED;
 
 /*
  * Decode exactly 2 * size hexadecimal digits of either case to out, in time that

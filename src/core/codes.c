@@ -170,6 +170,10 @@ static const code_row sensitivities[SENSITIVITY_ROWS] = {
 _Static_assert(PURPOSE_ROWS < PHI_PURPOSE_NONE, "a purpose is a byte");
 _Static_assert(SENSITIVITY_ROWS <= 64, "a set of sensitivities is 64 bits");
 
+/* consentaction, by number of the action. */
+static const char *const actions[PHI_ACTION_COUNT] = {"collect", "access", "use", "disclose",
+													  "correct"};
+
 /* Exact comparison with a string constant; the given code may lack a terminator. */
 static bool
 code_equals(const char *constant, const char *code, size_t size)
@@ -273,6 +277,44 @@ phi_purpose_count(void)
 	return PURPOSE_ROWS;
 }
 
+const char *
+phi_purpose_parent(phi_purpose purpose)
+{
+	return purpose < PURPOSE_ROWS ? phi_purpose_code(purposes[purpose].parent) : NULL;
+}
+
+phi_action
+phi_action_find(const char *code, size_t size)
+{
+	phi_action action;
+
+	for (action = 0; action < PHI_ACTION_COUNT; action++)
+	{
+		if (code_equals(actions[action], code, size))
+			return action;
+	}
+	return PHI_ACTION_NONE;
+}
+
+const char *
+phi_action_code(phi_action action)
+{
+	return action < PHI_ACTION_COUNT ? actions[action] : NULL;
+}
+
+unsigned
+phi_confidentiality_rank(const char *code, size_t size)
+{
+	unsigned row;
+
+	for (row = 0; row < CONFIDENTIALITY_ROWS; row++)
+	{
+		if (code_equals(confidentialities[row], code, size))
+			return row + 1;
+	}
+	return 0;
+}
+
 /*
  * A confidentiality raises the rank to its own and never lowers it (the high
  * water mark of FHIR); a sensitivity joins the set.
@@ -280,14 +322,13 @@ phi_purpose_count(void)
 bool
 phi_labels_add(phi_labels *labels, const char *code, size_t size)
 {
+	unsigned rank = phi_confidentiality_rank(code, size);
 	uint8_t row;
 
-	for (row = 0; row < CONFIDENTIALITY_ROWS; row++)
+	if (rank > 0)
 	{
-		if (!code_equals(confidentialities[row], code, size))
-			continue;
-		if (labels->rank < row + 1)
-			labels->rank = row + 1;
+		if (labels->rank < rank)
+			labels->rank = (uint8_t) rank;
 		return true;
 	}
 
@@ -323,6 +364,22 @@ phi_sensitivity_below(const char *code, size_t size)
 			below |= sensitivity_bits(row);
 	}
 	return below;
+}
+
+uint64_t
+phi_sensitivity_all(void)
+{
+	return UINT64_MAX >> (64 - SENSITIVITY_ROWS);
+}
+
+const char *
+phi_label_parent(const char *code, size_t size)
+{
+	uint8_t row = row_find(sensitivities, SENSITIVITY_ROWS, code, size);
+
+	if (row == NO_PARENT || sensitivities[row].parent == NO_PARENT)
+		return NULL;
+	return sensitivities[sensitivities[row].parent].code;
 }
 
 const char *

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * codes.h
- *		HL7 v3 code tables: purpose of use (v3-PurposeOfUse), confidentiality
- *		(v3-Confidentiality) and information sensitivity (v3-ActCode).
+ *		HL7 code tables: purpose of use (v3-PurposeOfUse), confidentiality
+ *		(v3-Confidentiality), information sensitivity (v3-ActCode) and action
+ *		(consentaction).
  *
  * Codes are numbered by their row, which is part of the format of compiled
  * directives: rows are only ever added at the end.
@@ -25,10 +26,26 @@ extern phi_purpose phi_purpose_break_glass(void);
 
 /* Row of a code (exact, case-sensitive), or PHI_PURPOSE_NONE. */
 extern phi_purpose phi_purpose_find(const char *code, size_t size);
-extern const char *phi_purpose_code(phi_purpose purpose);	 /* "TREAT"; NULL out of range */
+extern const char *phi_purpose_code(phi_purpose purpose);    /* "TREAT"; NULL out of range */
 extern const char *phi_purpose_display(phi_purpose purpose); /* "treatment" */
 extern bool phi_purpose_is_a(phi_purpose purpose, phi_purpose ancestor); /* reflexive */
 extern unsigned phi_purpose_count(void);
+
+/* What is done with data: FHIR consentaction. */
+typedef uint8_t phi_action;
+
+#define PHI_ACTION_COLLECT  0
+#define PHI_ACTION_ACCESS   1
+#define PHI_ACTION_USE      2
+#define PHI_ACTION_DISCLOSE 3
+#define PHI_ACTION_CORRECT  4
+#define PHI_ACTION_COUNT    5
+#define PHI_ACTION_NONE     255
+
+#define PHI_ACTION_BIT(action) ((uint8_t) (1u << (action)))
+
+extern phi_action phi_action_find(const char *code, size_t size); /* or PHI_ACTION_NONE */
+extern const char *phi_action_code(phi_action action);            /* "access"; NULL out of range */
 
 /*
  * The labels of a row: its confidentiality rank (1 U .. 6 V, 0 unlabelled) and
@@ -55,6 +72,16 @@ extern unsigned phi_labels_rank(const phi_labels *labels);
  * when unknown.  Abstract codes are allowed here: a directive may name one.
  */
 extern uint64_t phi_sensitivity_below(const char *code, size_t size);
+
+/* Every sensitivity of the table, abstract ones included, as a set. */
+extern uint64_t phi_sensitivity_all(void);
+
+/* Rank of a confidentiality code, 1 U .. 6 V, or 0. */
+extern unsigned phi_confidentiality_rank(const char *code, size_t size);
+
+/* The code above a sensitivity or purpose in its table; NULL for a root or what is none. */
+extern const char *phi_label_parent(const char *code, size_t size);
+extern const char *phi_purpose_parent(phi_purpose purpose);
 
 /*
  * Label code by position: the confidentialities in ascending order, then the

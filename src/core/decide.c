@@ -31,7 +31,7 @@ static const char *const reason_sentences[PHI_REASON_COUNT] = {
 	[PHI_REASON_NO_PURPOSE] = "The session states no purpose that its identity is allowed.",
 	[PHI_REASON_NO_ROLE_RULE] = "No rule gives a role of the session this table for this purpose.",
 	[PHI_REASON_NO_CARE_RELATIONSHIP] = "The rule requires a care relationship, and there is none.",
-	[PHI_REASON_STEP_UP_REQUIRED] = "The labels of the row require a fresh step-up.",
+	[PHI_REASON_STEP_UP_REQUIRED] = "The labels of the row or the purpose require a fresh step-up.",
 	[PHI_REASON_SUBJECT_REQUEST] = "The subject or a registered proxy asks for the subject's data.",
 	[PHI_REASON_NEVER_PATIENT] = "The labels exclude the row from the subject's right of access.",
 	[PHI_REASON_BREAK_GLASS] = "A break-glass grant for this subject is in force.",
@@ -65,6 +65,8 @@ phi_decision
 phi_decide(const phi_decision_input *input)
 {
 	unsigned demands = input->label_demands;
+	bool glass_opens = input->glass_broken && !(demands & PHI_LABEL_NEVER_GLASS) &&
+					   phi_purpose_is_a(input->purpose, phi_purpose_break_glass());
 
 	/* 1 identity and purpose */
 	if (!input->identity)
@@ -75,7 +77,7 @@ phi_decide(const phi_decision_input *input)
 	/* 2 the role; consent never widens it */
 	if (!input->role_rule)
 		return decided(false, PHI_REASON_NO_ROLE_RULE);
-	if (input->care_required && !input->care_related)
+	if (input->care_required && !input->care_related && !glass_opens)
 		return decided(false, PHI_REASON_NO_CARE_RELATIONSHIP);
 
 	/* 3 step-up */
@@ -92,8 +94,7 @@ phi_decide(const phi_decision_input *input)
 	}
 
 	/* 5 break-glass; where it does not open, consent and defaults still may */
-	if (input->glass_broken && !(demands & PHI_LABEL_NEVER_GLASS) &&
-		phi_purpose_is_a(input->purpose, phi_purpose_break_glass()))
+	if (glass_opens)
 		return decided(true, PHI_REASON_BREAK_GLASS);
 
 	/* 6, 7, 8 consent */

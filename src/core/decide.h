@@ -5,8 +5,9 @@
  *
  * The first of these that applies answers; "purpose X" means X or below it:
  *	 1	no identity, or no purpose: deny
- *	 2	no role rule, or a required care relationship is missing: deny
- *	 3	the labels want a step-up and it is not fresh: deny
+ *	 2	no role rule, or a required care relationship is missing: deny; glass
+ *		that 5 finds broken stands in for the relationship
+ *	 3	the labels or the purpose want a step-up and it is not fresh: deny
  *	 4	the subject or a proxy, purpose PATRQT: permit, but deny never-to-patient labels
  *	 5	the glass is broken, purpose BTG: permit, but skip for never-glass labels
  *	 6	consent denies: deny
@@ -24,7 +25,7 @@
 #include "codes.h"
 #include "directive.h"
 
-/* What the labels of a row demand. */
+/* What the labels of a row demand, and, of the first, the purpose. */
 #define PHI_LABEL_STEP_UP		 0x01 /* fresh step-up needed */
 #define PHI_LABEL_NEVER_PATIENT	 0x02 /* not even on the patient's own request */
 #define PHI_LABEL_NEVER_GLASS	 0x04 /* break-glass does not open it */
@@ -41,7 +42,7 @@ typedef struct phi_decision_input
 	bool step_up_fresh;
 	bool is_subject_or_proxy;
 	bool glass_broken;		 /* a live grant for this subject */
-	unsigned label_demands;	 /* PHI_LABEL_* of the row's labels */
+	unsigned label_demands;	 /* PHI_LABEL_* of the row's labels and the purpose */
 	phi_verdict consent;
 	bool other_purposes_open; /* setting: default of purposes that are none of TREAT, HPAYMT, HOPERAT */
 } phi_decision_input;

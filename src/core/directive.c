@@ -1,327 +1,147 @@
 /*-------------------------------------------------------------------------
  * directive.c
- *		Compiling, checking and evaluating consent directives (program v1).
+ *		Checking and evaluating consent directives (program version 2).
  *
- * There is one encoding per directive: values ascend strictly, an attribute
- * that matches everything is left out, and the parser takes nothing else.
- * Numbers are big-endian, so values of both widths are ordered as bytes.
- * Evaluation parses in place, once over the program, and allocates nothing.
+ * One walk does both: it parses every provision in place, once, and allocates
+ * nothing; a provision that does not match is parsed all the same.  There is
+ * one encoding per directive, and the parser takes nothing else.
  *-------------------------------------------------------------------------
  */
-#include "directive.h"
+#include "directive_format.h"
 
-#include <string.h>
-
-#define VERSION       1
-#define TAG_PERIOD    0x01
-#define TAG_ACTORS    0x02
-#define TAG_PURPOSES  0x03
-#define ACTOR_WIDTH   8
-#define PURPOSE_WIDTH 1
-#define VALUES_MAX    255
-
-/* A program taken apart; the lists borrow from it and are empty when absent. */
-typedef struct parsed_program
+/* A walk over one program. */
+typedef struct walk
 {
-	phi_verdict base;
-	int64_t from, until;
-	phi_bytes actors;
-	phi_bytes purposes;
-} parsed_program;
+	const phi_consent_request *request; /* NULL: only the structure is checked */
+	unsigned depends;
+	int64_t valid_until;
+} walk;
 
-/* Split size bytes off the front of rest: every read of a program goes through here. */
+/* What came of one provision. */
+typedef struct outcome
+{
+	phi_verdict effect;
+	bool context;               /* period, actors, actions and purposes match */
+	bool row;                   /* and so do its other attributes */
+	phi_verdict nested;         /* of nested provisions that match */
+	phi_verdict nested_permits; /* the same of permits alone */
+} outcome;
+
+/* What a provision that matches comes to: its effect, unless something in it overrides that. */
+static phi_verdict
+overridden(phi_verdict effect, phi_verdict nested)
+{
+	return nested == PHI_VERDICT_NA ? effect : nested;
+}
+
+/* Take the next nested provision, which must come after the last one. */
 static bool
-take(phi_bytes *rest, size_t size, phi_bytes *taken)
+take_nested(phi_bytes *rest, phi_bytes *last)
 {
-	if (rest->size < size)
+	phi_bytes size;
+	phi_bytes nested;
+
+	if (!phi_take(rest, 2, &size) || !phi_take(rest, phi_get_u16(size.data), &nested) ||
+		(last->data && phi_provision_order(*last, nested) >= 0))
 		return false;
-	*taken = phi_bytes_of(rest->data, size);
-	*rest = phi_bytes_of(rest->data + size, rest->size - size);
+	*last = nested;
 	return true;
 }
 
-/* The period attribute after its tag: neither empty nor everything. */
+/*
+ * Walk one provision with all that it holds; false when it is malformed.
+ * Active: everything around it matches in its context.  Whether the row matches
+ * is of no concern here, so that depends and valid_until hold for every row.
+ */
 static bool
-take_period(phi_bytes *rest, parsed_program *program)
+walk_provision(phi_bytes rest, unsigned level, walk *walk, bool active, outcome *out)
 {
-	phi_bytes bounds;
+	phi_parsed_provision provision;
+	phi_bytes last = {0};
+	unsigned i;
 
-	if (!take(rest, 16, &bounds))
+	*out = (outcome){0};
+	if (level == PHI_DIRECTIVE_DEPTH || !phi_provision_take(&rest, &provision))
 		return false;
-	program->from = (int64_t) phi_get_u64(bounds.data);
-	program->until = (int64_t) phi_get_u64(bounds.data + 8);
-	return program->from < program->until &&
-		   (program->from != PHI_TIME_MIN || program->until != PHI_TIME_MAX);
-}
-
-/* A counted list of values of width bytes after its tag, strictly ascending. */
-static bool
-take_values(phi_bytes *rest, size_t width, phi_bytes *values)
-{
-	phi_bytes count;
-	size_t i;
-
-	if (!take(rest, 1, &count) || count.data[0] == 0 || !take(rest, count.data[0] * width, values))
-		return false;
-	for (i = width; i < values->size; i += width)
+	out->effect = provision.effect;
+	if (active && phi_context_matches(&provision, walk->request, &walk->valid_until))
 	{
-		if (memcmp(values->data + i - width, values->data + i, width) >= 0)
-			return false;
+		out->context = true;
+		walk->depends |= provision.depends;
+		out->row = phi_row_matches(&provision, walk->request->row);
 	}
-	return true;
-}
 
-/* One attribute, by its tag; unknown tags are not skipped but refused. */
-static bool
-take_attribute(phi_bytes *rest, uint8_t tag, parsed_program *program)
-{
-	switch (tag)
+	for (i = 0; i < provision.nested_count; i++)
 	{
-		case TAG_PERIOD:
-			return take_period(rest, program);
-		case TAG_ACTORS:
-			return take_values(rest, ACTOR_WIDTH, &program->actors);
-		case TAG_PURPOSES:
-			return take_values(rest, PURPOSE_WIDTH, &program->purposes) &&
-				   program->purposes.data[program->purposes.size - 1] < phi_purpose_count();
-		default:
+		outcome inner;
+
+		if (!take_nested(&rest, &last) ||
+			!walk_provision(last, level + 1, walk, out->context, &inner))
 			return false;
+		if (inner.context && inner.row)
+		{
+			phi_verdict verdict = overridden(inner.effect, inner.nested);
+
+			out->nested = phi_verdict_combine(out->nested, verdict);
+			if (inner.effect == PHI_VERDICT_PERMIT)
+				out->nested_permits = phi_verdict_combine(out->nested_permits, verdict);
+		}
 	}
+	return rest.size == 0;
 }
 
-/* The one parser: phi_directive_check and phi_directive_evaluate accept the same programs. */
+/* Walk a whole program. */
 static phi_status
-program_parse(phi_bytes bytes, parsed_program *program)
+walk_program(phi_bytes program, walk *walk, outcome *root)
 {
-	phi_bytes rest = bytes;
-	phi_bytes head;
-	phi_bytes tag;
-	uint8_t last_tag = 0;
+	phi_bytes rest = program;
+	phi_bytes version;
 
-	*program = (parsed_program){.from = PHI_TIME_MIN, .until = PHI_TIME_MAX};
-	if (!take(&rest, 2, &head))
+	if (!phi_take(&rest, 1, &version))
 		return PHI_ERR_FORMAT;
-	if (head.data[0] != VERSION)
+	if (version.data[0] != VERSION)
 		return PHI_ERR_VERSION;
-	if (head.data[1] != PHI_VERDICT_PERMIT && head.data[1] != PHI_VERDICT_DENY)
+	if (program.size > PHI_DIRECTIVE_MAX ||
+		!walk_provision(rest, 0, walk, walk->request != NULL, root))
 		return PHI_ERR_FORMAT;
-	program->base = (phi_verdict) head.data[1];
-
-	while (take(&rest, 1, &tag))
-	{
-		if (tag.data[0] <= last_tag || !take_attribute(&rest, tag.data[0], program))
-			return PHI_ERR_FORMAT;
-		last_tag = tag.data[0];
-	}
 	return PHI_OK;
 }
 
 phi_status
 phi_directive_check(phi_bytes program)
 {
-	parsed_program parsed;
+	walk walk = {0};
+	outcome root;
 
-	return program_parse(program, &parsed);
+	return walk_program(program, &walk, &root);
 }
 
-/* Binary search in an ascending list of references: a session may stand for many. */
-static bool
-actors_contain(phi_bytes actors, uint64_t reference)
+/* The directive's verdict, from what came of its root. */
+static phi_verdict
+root_verdict(const outcome *root)
 {
-	size_t low = 0;
-	size_t high = actors.size / ACTOR_WIDTH;
-
-	while (low < high)
-	{
-		size_t middle = (low + high) / 2;
-		uint64_t found = phi_get_u64(actors.data + middle * ACTOR_WIDTH);
-
-		if (found == reference)
-			return true;
-		if (found < reference)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	if (!root->context)
+		return PHI_VERDICT_NA;
+	if (root->row)
+		return overridden(root->effect, root->nested);
+	if (root->effect == PHI_VERDICT_DENY)
+		return PHI_VERDICT_NA;
+	return overridden(PHI_VERDICT_DENY, root->nested_permits);
 }
 
-/* Who acts: a session that stands for nobody is unknown, and only a deny matches it. */
-static bool
-actors_match(const parsed_program *program, const phi_consent_request *request)
-{
-	size_t i;
-
-	if (program->actors.size == 0)
-		return true;
-	if (request->actor_count == 0)
-		return program->base == PHI_VERDICT_DENY;
-	for (i = 0; i < request->actor_count; i++)
-	{
-		if (actors_contain(program->actors, request->actors[i]))
-			return true;
-	}
-	return false;
-}
-
-/* What for: a purpose that is none or no row is unknown, and only a deny matches it. */
-static bool
-purposes_match(const parsed_program *program, phi_purpose purpose)
-{
-	size_t i;
-
-	if (program->purposes.size == 0)
-		return true;
-	if (purpose >= phi_purpose_count())
-		return program->base == PHI_VERDICT_DENY;
-	for (i = 0; i < program->purposes.size; i++)
-	{
-		if (phi_purpose_is_a(purpose, program->purposes.data[i]))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Where actor and purpose match, the answer changes only at the next bound of
- * the period; where they do not, never.
- */
 phi_status
-phi_directive_evaluate(phi_bytes program, const phi_consent_request *request, phi_verdict *verdict,
-					   int64_t *valid_until)
+phi_directive_evaluate(phi_bytes program, const phi_consent_request *request,
+					   phi_consent_answer *answer)
 {
-	parsed_program parsed;
-	phi_status status;
-	int64_t next = PHI_TIME_MAX;
+	walk walk = {request, 0, answer->valid_until};
+	outcome root;
+	phi_status status = walk_program(program, &walk, &root);
 
-	*verdict = PHI_VERDICT_DENY;
-	status = program_parse(program, &parsed);
+	answer->verdict = PHI_VERDICT_DENY;
 	if (status != PHI_OK)
 		return status;
-
-	*verdict = PHI_VERDICT_NA;
-	if (!actors_match(&parsed, request) || !purposes_match(&parsed, request->purpose))
-		return PHI_OK;
-
-	if (request->now < parsed.from)
-		next = parsed.from;
-	else if (parsed.until == PHI_TIME_MAX)
-		*verdict = parsed.base;
-	else if (request->now < parsed.until)
-	{
-		*verdict = parsed.base;
-		next = parsed.until;
-	}
-	if (*valid_until > next)
-		*valid_until = next;
-	return PHI_OK;
-}
-
-/* Whether the compiler can express the source at all. */
-static bool
-source_is_valid(const phi_directive *directive)
-{
-	size_t i;
-
-	if (directive->base != PHI_VERDICT_PERMIT && directive->base != PHI_VERDICT_DENY)
-		return false;
-	if (directive->has_period && directive->from >= directive->until)
-		return false;
-	if (directive->actor_count > VALUES_MAX || directive->purpose_count > VALUES_MAX)
-		return false;
-	for (i = 0; i < directive->purpose_count; i++)
-	{
-		if (directive->purposes[i] >= phi_purpose_count())
-			return false;
-	}
-	return true;
-}
-
-/* Append the period at out, unless it is open at both ends; the bytes written. */
-static size_t
-put_period(const phi_directive *directive, uint8_t *out)
-{
-	if (!directive->has_period ||
-		(directive->from == PHI_TIME_MIN && directive->until == PHI_TIME_MAX))
-		return 0;
-	out[0] = TAG_PERIOD;
-	phi_put_u64(out + 1, (uint64_t) directive->from);
-	phi_put_u64(out + 9, (uint64_t) directive->until);
-	return 17;
-}
-
-/*
- * Insert a value into an ascending list of count values of width bytes, unless
- * it is there: the new count.  Lists are short and compiled once.
- */
-static size_t
-insert_value(uint8_t *values, size_t count, const uint8_t *value, size_t width)
-{
-	size_t at = count;
-	int order = 1;
-
-	while (at > 0 && (order = memcmp(value, values + (at - 1) * width, width)) < 0)
-		at--;
-	if (at > 0 && order == 0)
-		return count;
-	memmove(values + (at + 1) * width, values + at * width, (count - at) * width);
-	memcpy(values + at * width, value, width);
-	return count + 1;
-}
-
-/* Append the actors at out, sorted and without duplicates; the bytes written. */
-static size_t
-put_actors(const phi_directive *directive, uint8_t *out)
-{
-	uint8_t reference[ACTOR_WIDTH];
-	size_t count = 0;
-	size_t i;
-
-	if (directive->actor_count == 0)
-		return 0;
-	for (i = 0; i < directive->actor_count; i++)
-	{
-		phi_put_u64(reference, directive->actors[i]);
-		count = insert_value(out + 2, count, reference, ACTOR_WIDTH);
-	}
-	out[0] = TAG_ACTORS;
-	out[1] = (uint8_t) count;
-	return 2 + count * ACTOR_WIDTH;
-}
-
-/* Append the purposes at out, sorted and without duplicates; the bytes written. */
-static size_t
-put_purposes(const phi_directive *directive, uint8_t *out)
-{
-	size_t count = 0;
-	size_t i;
-
-	if (directive->purpose_count == 0)
-		return 0;
-	for (i = 0; i < directive->purpose_count; i++)
-		count = insert_value(out + 2, count, &directive->purposes[i], PURPOSE_WIDTH);
-	out[0] = TAG_PURPOSES;
-	out[1] = (uint8_t) count;
-	return 2 + count * PURPOSE_WIDTH;
-}
-
-phi_status
-phi_directive_compile(const phi_directive *directive, phi_buffer *out)
-{
-	uint8_t program[PHI_DIRECTIVE_MAX];
-	size_t size = 2;
-
-	if (!source_is_valid(directive))
-		return PHI_ERR_ARGUMENT;
-	program[0] = VERSION;
-	program[1] = (uint8_t) directive->base;
-	size += put_period(directive, program + size);
-	size += put_actors(directive, program + size);
-	size += put_purposes(directive, program + size);
-
-	if (out->capacity < size)
-		return PHI_ERR_SPACE;
-	memcpy(out->data, program, size);
-	out->size = size;
+	answer->verdict = root_verdict(&root);
+	answer->depends |= walk.depends;
+	answer->valid_until = walk.valid_until;
 	return PHI_OK;
 }

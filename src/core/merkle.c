@@ -2,9 +2,9 @@
  * merkle.c
  *		RFC 6962 section 2.1: roots, the frontier, proofs and their checks.
  *
- * Proofs are made top-down without recursion: every step splits the range at
- * the largest power of two below its size, notes the root of the half that is
- * left behind, and goes on in the other; the notes, reversed, are the path.
+ * Proofs are planned top-down without recursion: every step splits the range at
+ * the largest power of two below its size, notes the half that is left behind,
+ * and goes on in the other; the roots of the notes, reversed, are the path.
  * The checks follow RFC 9162 sections 2.1.3.2 and 2.1.4.2.  Everything here is
  * public, so comparisons need not be constant in time.
  *-------------------------------------------------------------------------
@@ -137,48 +137,94 @@ phi_merkle_root(const uint8_t *leaves, uint64_t count, uint8_t out[PHI_HASH_SIZE
 	return phi_frontier_root(&frontier, out);
 }
 
-/* Turn a path that was noted top-down into proof order. */
+/* Turn ranges that were noted top-down into proof order. */
 static void
-reverse_path(uint8_t (*path)[PHI_HASH_SIZE], size_t size)
+reverse_ranges(phi_leaf_range *ranges, size_t size)
 {
-	uint8_t held[PHI_HASH_SIZE];
 	size_t i;
 
 	for (i = 0; i < size / 2; i++)
 	{
-		memcpy(held, path[i], PHI_HASH_SIZE);
-		memcpy(path[i], path[size - 1 - i], PHI_HASH_SIZE);
-		memcpy(path[size - 1 - i], held, PHI_HASH_SIZE);
+		phi_leaf_range held = ranges[i];
+
+		ranges[i] = ranges[size - 1 - i];
+		ranges[size - 1 - i] = held;
 	}
+}
+
+phi_status
+phi_inclusion_ranges(uint64_t count, uint64_t index, phi_leaf_range *ranges, size_t *size)
+{
+	phi_leaf_range rest = {0, count};
+
+	*size = 0;
+	if (index >= count)
+		return PHI_ERR_ARGUMENT;
+	while (rest.until - rest.first > 1)
+	{
+		uint64_t middle = rest.first + split_point(rest.until - rest.first);
+		phi_leaf_range left = {rest.first, middle}, right = {middle, rest.until};
+
+		ranges[(*size)++] = index >= middle ? left : right;
+		rest = index >= middle ? right : left;
+	}
+	reverse_ranges(ranges, *size);
+	return PHI_OK;
+}
+
+phi_status
+phi_consistency_ranges(uint64_t old_count, uint64_t count, phi_leaf_range *ranges, size_t *size)
+{
+	phi_leaf_range rest = {0, count};
+
+	*size = 0;
+	if (old_count > count)
+		return PHI_ERR_ARGUMENT;
+	if (old_count == 0)
+		return PHI_OK;
+	while (old_count < rest.until)
+	{
+		uint64_t middle = rest.first + split_point(rest.until - rest.first);
+		phi_leaf_range left = {rest.first, middle}, right = {middle, rest.until};
+
+		ranges[(*size)++] = old_count > middle ? left : right;
+		rest = old_count > middle ? right : left;
+	}
+
+	/* What begins where the tree does is the old tree's own root, which is known. */
+	if (rest.first > 0)
+		ranges[(*size)++] = rest;
+	reverse_ranges(ranges, *size);
+	return PHI_OK;
+}
+
+/* The roots of ranges of leaves in memory. */
+static phi_status
+range_roots(const uint8_t *leaves, const phi_leaf_range *ranges, size_t size,
+			uint8_t (*path)[PHI_HASH_SIZE], size_t *path_size)
+{
+	phi_status status = PHI_OK;
+	size_t i;
+
+	for (i = 0; status == PHI_OK && i < size; i++)
+		status = phi_merkle_root(leaves + ranges[i].first * PHI_HASH_SIZE,
+								 ranges[i].until - ranges[i].first, path[i]);
+	*path_size = status == PHI_OK ? size : 0;
+	return status;
 }
 
 phi_status
 phi_inclusion_proof(const uint8_t *leaves, uint64_t count, uint64_t index,
 					uint8_t (*path)[PHI_HASH_SIZE], size_t *path_size)
 {
-	size_t size = 0;
+	phi_leaf_range ranges[PHI_FRONTIER_PEAKS];
+	phi_status status = PHI_ERR_ARGUMENT;
+	size_t size;
 
 	*path_size = 0;
-	if (index >= count || count > SIZE_MAX / PHI_HASH_SIZE)
-		return PHI_ERR_ARGUMENT;
-	while (count > 1)
-	{
-		uint64_t k = split_point(count);
-		const uint8_t *right = leaves + k * PHI_HASH_SIZE;
-		bool go_right = index >= k;
-		phi_status status = go_right ? phi_merkle_root(leaves, k, path[size])
-									 : phi_merkle_root(right, count - k, path[size]);
-
-		if (status != PHI_OK)
-			return status;
-		size++;
-		leaves = go_right ? right : leaves;
-		index = go_right ? index - k : index;
-		count = go_right ? count - k : k;
-	}
-	reverse_path(path, size);
-	*path_size = size;
-	return PHI_OK;
+	if (count <= SIZE_MAX / PHI_HASH_SIZE)
+		status = phi_inclusion_ranges(count, index, ranges, &size);
+	return status == PHI_OK ? range_roots(leaves, ranges, size, path, path_size) : status;
 }
 
 /*
@@ -236,41 +282,14 @@ phi_status
 phi_consistency_proof(const uint8_t *leaves, uint64_t old_count, uint64_t count,
 					  uint8_t (*path)[PHI_HASH_SIZE], size_t *path_size)
 {
-	bool from_start = true; /* the range still begins where the tree does */
-	size_t size = 0;
-	phi_status status;
+	phi_leaf_range ranges[PHI_FRONTIER_PEAKS + 1];
+	phi_status status = PHI_ERR_ARGUMENT;
+	size_t size;
 
 	*path_size = 0;
-	if (old_count > count || count > SIZE_MAX / PHI_HASH_SIZE)
-		return PHI_ERR_ARGUMENT;
-	if (old_count == 0)
-		return PHI_OK;
-	while (old_count < count)
-	{
-		uint64_t k = split_point(count);
-		const uint8_t *right = leaves + k * PHI_HASH_SIZE;
-		bool go_right = old_count > k;
-
-		status = go_right ? phi_merkle_root(leaves, k, path[size])
-						  : phi_merkle_root(right, count - k, path[size]);
-		if (status != PHI_OK)
-			return status;
-		size++;
-		from_start = from_start && !go_right;
-		leaves = go_right ? right : leaves;
-		old_count = go_right ? old_count - k : old_count;
-		count = go_right ? count - k : k;
-	}
-	if (!from_start)
-	{
-		status = phi_merkle_root(leaves, count, path[size]);
-		if (status != PHI_OK)
-			return status;
-		size++;
-	}
-	reverse_path(path, size);
-	*path_size = size;
-	return PHI_OK;
+	if (count <= SIZE_MAX / PHI_HASH_SIZE)
+		status = phi_consistency_ranges(old_count, count, ranges, &size);
+	return status == PHI_OK ? range_roots(leaves, ranges, size, path, path_size) : status;
 }
 
 /* The cases that have no path: equal trees, and the empty tree, which every tree extends. */

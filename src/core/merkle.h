@@ -41,6 +41,22 @@ extern phi_status phi_frontier_load(phi_frontier *frontier, uint64_t size,
 extern phi_status phi_merkle_root(const uint8_t *leaves, uint64_t count,
 								  uint8_t out[PHI_HASH_SIZE]) PHI_CHECKED;
 
+/* The leaves from first on, before until. */
+typedef struct phi_leaf_range
+{
+	uint64_t first;
+	uint64_t until;
+} phi_leaf_range;
+
+/*
+ * The subtrees whose roots are the hashes of a proof, in its order, for those
+ * who do not have every leaf in memory: at most 64, and 65.
+ */
+extern phi_status phi_inclusion_ranges(uint64_t count, uint64_t index, phi_leaf_range *ranges,
+									   size_t *size) PHI_CHECKED;
+extern phi_status phi_consistency_ranges(uint64_t old_count, uint64_t count, phi_leaf_range *ranges,
+										 size_t *size) PHI_CHECKED;
+
 /* Proofs; path receives path_size hashes (at most 64), largest trees included. */
 extern phi_status phi_inclusion_proof(const uint8_t *leaves, uint64_t count, uint64_t index,
 									  uint8_t (*path)[PHI_HASH_SIZE],

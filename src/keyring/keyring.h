@@ -64,7 +64,11 @@ extern uint64 SubjectTokenOfText(const char *canonical, Size size);
 /* The token of a row in a column: of the column's uuid and the counted key texts; never 0. */
 extern uint64 RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size size);
 
-/* The reference that directives and sessions share for "actor:x", "role:x", "organization:x", "group:x". */
+/*
+ * The reference that directives and requests share for "actor:x", "role:x",
+ * "organization:x", "group:x", and what else core/directive.h lists.  Actor
+ * Practitioner/x, organization Organization/x and group Group/x are x.
+ */
 extern uint64 ActorReference(const char *prefix, const char *name);
 
 /* The subkey of a recipient for a use ("token", "date shift"); the caller wipes it. */

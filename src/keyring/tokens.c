@@ -115,10 +115,28 @@ RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_texts, Size siz
 	return token;
 }
 
+/* A practitioner, organization or group may be named as a FHIR reference, or by its id alone. */
+static const char *
+BareName(const char *prefix, const char *name)
+{
+	static const char *const types[][2] = {
+		{"actor", "Practitioner/"}, {"organization", "Organization/"}, {"group", "Group/"}};
+
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		size_t size = strlen(types[i][1]);
+
+		if (strcmp(prefix, types[i][0]) == 0 && strncmp(name, types[i][1], size) == 0 &&
+			name[size] != '\0')
+			return name + size;
+	}
+	return name;
+}
+
 uint64
 ActorReference(const char *prefix, const char *name)
 {
-	char *reference = psprintf("%s:%s", prefix, name);
+	char *reference = psprintf("%s:%s", prefix, BareName(prefix, name));
 	uint64 token = Token(GetSubkeys()->reference, reference, strlen(reference));
 
 	pfree(reference);

@@ -16,8 +16,10 @@
 #include "catalog/pg_proc.h"
 #include "commands/vacuum.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -86,6 +88,23 @@ CurrentLocalTransaction(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* Does this transaction hold a lock on the relation of that mode, or of a higher number? */
+static inline bool
+RelationLockedByMe(Oid relation, LOCKMODE lowest)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(&tag, lowest, true);
+#else
+	for (LOCKMODE mode = lowest; mode <= MaxLockMode; mode++)
+		if (LockHeldByMe(&tag, mode))
+			return true;
+	return false;
 #endif
 }
 

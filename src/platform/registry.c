@@ -30,16 +30,25 @@
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
-/* Columns of phi.table_policy and phi.column_policy, by position. */
+/*
+ * Columns of phi.table_policy and phi.column_policy, by position.  Later
+ * versions add columns behind; until the extension is updated they count as
+ * null.
+ */
 enum TablePolicyColumn
 {
-	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_SHREDDABLE = 10,
-	TP_LAST = TP_SHREDDABLE
+	TP_RELATION = 1, TP_SUBJECT, TP_KEYS, TP_LABELS, TP_VIEW, TP_CAPTURE, TP_FIRST_VERSION = TP_CAPTURE,
+	TP_SHREDDABLE = 10
+};
+enum TableDescriptionColumn
+{
+	TD_RELATION = 1, TD_RESOURCE_TYPE, TD_LABELS_FIXED, TD_UNLABELLED, TD_CODE, TD_DATA_TIME, TD_AUTHOR,
+	TD_ENCOUNTER, TD_REFERENCE, TD_OTHER_SUBJECTS, TD_LAST = TD_OTHER_SUBJECTS
 };
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_CONTEXT, CP_GENERATION, CP_LAST = CP_GENERATION
+	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_FIRST_VERSION = CP_GENERATION
 };
 
 typedef struct TablePolicy
@@ -53,6 +62,18 @@ typedef struct TablePolicy
 	bool capture_row;
 	bool shreddable;
 } TablePolicy;
+
+/* A row of phi.table_description: columns by name, empty where there is none. */
+typedef struct TableDescription
+{
+	Oid relation;
+	char resource_type[RESOURCE_TYPE_SIZE];
+	phi_labels labels_fixed;
+	bool unlabelled_restricted;
+	NameData attributes[ROW_ATTRIBUTES];
+	int other_subject_count;
+	NameData other_subjects[OTHER_SUBJECTS];
+} TableDescription;
 
 typedef struct RelationEntry
 {
@@ -71,8 +92,10 @@ typedef struct Registry
 	MemoryContext context;
 	uint64 catalog_generation;
 	Oid table_policy;
+	Oid table_description;
 	Oid column_policy;
 	HTAB *policies;	 /* TablePolicy by relation */
+	HTAB *descriptions; /* TableDescription by relation */
 	HTAB *columns;	 /* ColumnEntry by id */
 	HTAB *relations; /* RelationEntry by relid: answers given so far */
 	bool searchable; /* a sealed column is */
@@ -91,6 +114,7 @@ RegistryInvalidated(Datum arg, Oid relid)
 	if (Stale || !Current)
 		return;
 	if (relid == InvalidOid || relid == Current->table_policy || relid == Current->column_policy ||
+		relid == Current->table_description ||
 		hash_search(Current->policies, &relid, HASH_FIND, NULL) ||
 		hash_search(Current->relations, &relid, HASH_FIND, NULL))
 	{
@@ -154,12 +178,71 @@ ReadTablePolicy(Registry *registry, Datum *values, bool *nulls)
 		policy->labels = *DatumGetName(values[TP_LABELS - 1]);
 	policy->view = nulls[TP_VIEW - 1] ? InvalidOid : DatumGetObjectId(values[TP_VIEW - 1]);
 	policy->capture_row = strcmp(TextDatumGetCString(values[TP_CAPTURE - 1]), "row") == 0;
-	policy->shreddable = DatumGetBool(values[TP_SHREDDABLE - 1]);
+	policy->shreddable =
+		!nulls[TP_SHREDDABLE - 1] && DatumGetBool(values[TP_SHREDDABLE - 1]);
 	deconstruct_array(DatumGetArrayTypeP(values[TP_KEYS - 1]), NAMEOID, NAMEDATALEN, false,
 					  TYPALIGN_CHAR, &keys, NULL, &count);
 	policy->key_count = Min(count, INDEX_MAX_KEYS);
 	for (int i = 0; i < policy->key_count; i++)
 		policy->keys[i] = *DatumGetName(keys[i]);
+}
+
+/* The labels of a text[] of the description; one that is not known makes them the strictest. */
+static phi_labels
+DescribedLabels(Datum array)
+{
+	phi_labels labels = {0};
+	Datum *codes;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &codes, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		text *code = nulls[i] ? NULL : DatumGetTextPP(codes[i]);
+
+		if (!code || !phi_labels_add(&labels, VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code)))
+		{
+			labels.rank = 6;
+			labels.sensitivities = UINT64_MAX;
+			break;
+		}
+	}
+	return labels;
+}
+
+/* One row of phi.table_description. */
+static void
+ReadTableDescription(Registry *registry, Datum *values, bool *nulls)
+{
+	Oid relation = DatumGetObjectId(values[TD_RELATION - 1]);
+	TableDescription *description = hash_search(registry->descriptions, &relation, HASH_ENTER, NULL);
+
+	memset(description, 0, sizeof(TableDescription));
+	description->relation = relation;
+	if (!nulls[TD_RESOURCE_TYPE - 1])
+		strlcpy(description->resource_type, TextDatumGetCString(values[TD_RESOURCE_TYPE - 1]),
+				RESOURCE_TYPE_SIZE);
+	if (!nulls[TD_LABELS_FIXED - 1])
+		description->labels_fixed = DescribedLabels(values[TD_LABELS_FIXED - 1]);
+	description->unlabelled_restricted =
+		strcmp(TextDatumGetCString(values[TD_UNLABELLED - 1]), "N") != 0;
+	for (int i = 0; i < ROW_ATTRIBUTES; i++)
+		if (!nulls[TD_CODE - 1 + i])
+			description->attributes[i] = *DatumGetName(values[TD_CODE - 1 + i]);
+	if (!nulls[TD_OTHER_SUBJECTS - 1])
+	{
+		Datum *names;
+		int count;
+
+		deconstruct_array(DatumGetArrayTypeP(values[TD_OTHER_SUBJECTS - 1]), NAMEOID, NAMEDATALEN,
+						  false, TYPALIGN_CHAR, &names, NULL, &count);
+		if (count > OTHER_SUBJECTS)
+			elog(ERROR, "too many subject columns in phi.table_description");
+		for (int i = 0; i < count; i++)
+			description->other_subjects[i] = *DatumGetName(names[i]);
+		description->other_subject_count = count;
+	}
 }
 
 /* One row of phi.column_policy, after those of phi.table_policy; a kind that this library does not know is shown to nobody. */
@@ -183,6 +266,12 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
 	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]) && phi_kind_searchable(column->kind);
 	column->search_generation = (uint8) DatumGetInt32(values[CP_GENERATION - 1]);
+	if (!nulls[CP_NEXT_GENERATION - 1])
+	{
+		column->next_generation = (uint8) DatumGetInt32(values[CP_NEXT_GENERATION - 1]);
+		column->search_buckets = (uint16) DatumGetInt32(values[CP_BUCKETS - 1]);
+		column->search_moved = (uint16) DatumGetInt32(values[CP_MOVED - 1]);
+	}
 	if (!nulls[CP_CONTEXT - 1])
 		column->search_context = *DatumGetName(values[CP_CONTEXT - 1]);
 	registry->searchable |= column->sealed && column->searchable;
@@ -194,7 +283,7 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 
 /* Read a whole policy table. */
 static void
-ReadPolicyTable(Registry *registry, Oid table, int last_column,
+ReadPolicyTable(Registry *registry, Oid table, int first_version,
 				void (*read)(Registry *, Datum *, bool *))
 {
 	Relation rel = table_open(table, AccessShareLock);
@@ -203,8 +292,10 @@ ReadPolicyTable(Registry *registry, Oid table, int last_column,
 	Datum values[16];
 	bool nulls[16];
 
-	if (RelationGetNumberOfAttributes(rel) < last_column || RelationGetNumberOfAttributes(rel) > 16)
+	if (RelationGetNumberOfAttributes(rel) < first_version ||
+		RelationGetNumberOfAttributes(rel) > lengthof(values))
 		elog(ERROR, "unexpected shape of a policy table");
+	memset(nulls, true, sizeof(nulls));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
@@ -237,14 +328,18 @@ LoadRegistry(void)
 	registry->context = context;
 	registry->catalog_generation = CatalogGeneration();
 	registry->table_policy = PhiRelation("table_policy");
+	registry->table_description = PhiRelation("table_description");
 	registry->column_policy = PhiRelation("column_policy");
 	registry->policies = MakeTable(registry, "phi_guard table policies", sizeof(Oid), sizeof(TablePolicy));
+	registry->descriptions =
+		MakeTable(registry, "phi_guard table descriptions", sizeof(Oid), sizeof(TableDescription));
 	registry->columns = MakeTable(registry, "phi_guard column policies", sizeof(uint32), sizeof(ColumnEntry));
 	registry->relations = MakeTable(registry, "phi_guard relations", sizeof(Oid), sizeof(RelationEntry));
 	Current = registry;
 	Stale = false;
-	ReadPolicyTable(registry, registry->table_policy, TP_LAST, ReadTablePolicy);
-	ReadPolicyTable(registry, registry->column_policy, CP_LAST, ReadColumnPolicy);
+	ReadPolicyTable(registry, registry->table_policy, TP_FIRST_VERSION, ReadTablePolicy);
+	ReadPolicyTable(registry, registry->table_description, TD_LAST, ReadTableDescription);
+	ReadPolicyTable(registry, registry->column_policy, CP_FIRST_VERSION, ReadColumnPolicy);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }
@@ -307,6 +402,30 @@ FillColumns(Registry *registry, ProtectedRelation *relation)
 	}
 }
 
+/* What was said of the rows of root, with the attribute numbers of relid. */
+static void
+FillDescription(Registry *registry, ProtectedRelation *relation)
+{
+	const TableDescription *said =
+		hash_search(registry->descriptions, &relation->root, HASH_FIND, NULL);
+	RowDescription *description = &relation->description;
+
+	if (!said)
+		return;
+	strlcpy(description->resource_type, said->resource_type, RESOURCE_TYPE_SIZE);
+	description->labels_fixed = said->labels_fixed;
+	description->unlabelled_restricted = said->unlabelled_restricted;
+	for (int i = 0; i < ROW_ATTRIBUTES; i++)
+		if (NameStr(said->attributes[i])[0] != '\0')
+			description->attributes[i] = PolicyAttribute(relation->relid, &said->attributes[i]);
+	description->other_subject_count = said->other_subject_count;
+	for (int i = 0; i < said->other_subject_count; i++)
+		description->other_subjects[i] = PolicyAttribute(relation->relid, &said->other_subjects[i]);
+	for (int i = 0; i < ROW_ATTRIBUTES; i++)
+		description->by_row |= description->attributes[i] != 0;
+	description->by_row |= description->other_subject_count > 0;
+}
+
 /* The struct for relid under the policy of its root. */
 static const ProtectedRelation *
 BuildRelation(Registry *registry, Oid relid, const TablePolicy *policy)
@@ -329,6 +448,7 @@ BuildRelation(Registry *registry, Oid relid, const TablePolicy *policy)
 		relation->keys[i] = PolicyAttribute(relid, &policy->keys[i]);
 		relation->key_types[i] = get_atttype(relid, relation->keys[i]);
 	}
+	FillDescription(registry, relation);
 	FillColumns(registry, relation);
 	return relation;
 }

@@ -12,6 +12,7 @@
 
 #include "platform/compat.h"
 
+#include "core/codes.h"
 #include "core/envelope.h"
 #include "core/forms.h"
 
@@ -29,7 +30,36 @@ typedef struct ProtectedColumn
 	bool searchable;
 	uint8 search_generation;	 /* of the key of its search tags */
 	NameData search_context;	 /* columns of one context can be compared; empty: the column's own */
+	uint8 next_generation;		 /* that tags are being moved to; 0: none are */
+	uint16 search_buckets;		 /* the tags are moved in so many parts */
+	uint16 search_moved;		 /* of which so many have been */
 } ProtectedColumn;
+
+/* What of a row a consent can depend on, beside its subject and labels. */
+typedef enum RowAttribute
+{
+	ROW_CODE,	   /* text or text[]: codes, "system|code" or bare */
+	ROW_DATA_TIME, /* date, timestamp (of UTC) or timestamptz */
+	ROW_AUTHOR,	   /* the others: references, text, integer or uuid */
+	ROW_ENCOUNTER,
+	ROW_REFERENCE, /* the row itself */
+	ROW_ATTRIBUTES
+} RowAttribute;
+
+#define RESOURCE_TYPE_SIZE 64
+#define OTHER_SUBJECTS	   8
+
+/* What phi.describe() said; attribute numbers are 0 for what the table does not have. */
+typedef struct RowDescription
+{
+	char resource_type[RESOURCE_TYPE_SIZE]; /* empty when not said */
+	phi_labels labels_fixed;				/* of every row, beside its own */
+	bool unlabelled_restricted;				/* a row without labels counts as R, not as N */
+	bool by_row; /* one of the columns below is there: policies use the long predicate */
+	AttrNumber attributes[ROW_ATTRIBUTES];
+	int other_subject_count; /* columns with further subjects of the row, or arrays of them */
+	AttrNumber other_subjects[OTHER_SUBJECTS];
+} RowDescription;
 
 typedef struct ProtectedRelation
 {
@@ -39,6 +69,7 @@ typedef struct ProtectedRelation
 	AttrNumber subject; /* attribute number of the subject column */
 	Oid subject_type;
 	AttrNumber labels; /* of the label column, or 0 */
+	RowDescription description;
 	bool capture_row;  /* capture => 'row' */
 	bool shreddable;   /* a key for each subject */
 	int key_count;	   /* columns of the primary key, 0 without one */

@@ -12,7 +12,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-#define MAX_AREAS 8
+#define MAX_AREAS 16
 
 typedef struct AreaRequest
 {

@@ -12,7 +12,8 @@ CREATE TABLE phi.online_state
 	witness text NOT NULL, -- changes when rows may have got out of step
 	block bigint NOT NULL,
 	pass integer NOT NULL,
-	changed bigint NOT NULL -- rows, in this pass
+	changed bigint NOT NULL, -- rows, in this pass
+	member regclass -- the partition in work, or the table itself
 );
 COMMENT ON TABLE phi.online_state IS 'Where phi.protect_online goes on: one row for each table that it has not finished';
 SELECT pg_catalog.pg_extension_config_dump('phi.online_state', '');
@@ -20,6 +21,7 @@ SELECT pg_catalog.pg_extension_config_dump('phi.online_state', '');
 CREATE FUNCTION phi.seal_online() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_seal_online';
 REVOKE ALL ON FUNCTION phi.seal_online() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION phi.seal_online() TO PUBLIC; -- who creates a partition gets a copy of the trigger
 COMMENT ON FUNCTION phi.seal_online() IS
 	'BEFORE INSERT OR UPDATE row trigger of a table that is being protected: keeps the sealed twins of its columns in step';
 
@@ -74,17 +76,18 @@ CREATE FUNCTION phi.column_trappings(relation regclass, columns name[]) RETURNS 
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN ARRAY(
-		SELECT format('GRANT %s (%I) ON TABLE %s TO %s%s', x.privilege_type, a.attname, relation,
+		SELECT format('GRANT %s (%I) ON TABLE %s TO %s%s', x.privilege_type, a.attname, a.attrelid::regclass,
 			coalesce(quote_ident(r.rolname), 'PUBLIC'), CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
 		FROM pg_attribute a, aclexplode(a.attacl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
-		WHERE a.attrelid = relation AND a.attname = ANY (columns) AND (x.grantee = 0 OR r.oid IS NOT NULL)
+		WHERE a.attrelid IN (SELECT phi.tree(relation)) AND a.attname = ANY (columns) AND (x.grantee = 0 OR r.oid IS NOT NULL)
 		UNION ALL
-		SELECT format('COMMENT ON COLUMN %s.%I IS %L', relation, a.attname, d.description)
+		SELECT format('COMMENT ON COLUMN %s.%I IS %L', a.attrelid::regclass, a.attname, d.description)
 		FROM pg_description d JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
-		WHERE d.classoid = 'pg_class'::regclass AND d.objoid = relation AND a.attname = ANY (columns)
+		WHERE d.classoid = 'pg_class'::regclass AND d.objoid IN (SELECT phi.tree(relation)) AND a.attname = ANY (columns)
 		UNION ALL
-		SELECT format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', relation, a.attname)
-		FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = ANY (columns) AND a.attnotnull);
+		(SELECT format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', a.attrelid::regclass, a.attname)
+		FROM pg_attribute a WHERE a.attrelid IN (SELECT phi.tree(relation)) AND a.attname = ANY (columns) AND a.attnotnull
+		ORDER BY a.attrelid <> relation));
 END $$;
 REVOKE ALL ON FUNCTION phi.column_trappings(regclass, name[]) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_trappings(regclass, name[]) IS
@@ -93,19 +96,24 @@ COMMENT ON FUNCTION phi.column_trappings(regclass, name[]) IS
 CREATE FUNCTION phi.online_witness(relation regclass) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	stamp text := (SELECT g.xmin::text FROM pg_trigger g
-				   WHERE g.tgrelid = relation AND g.tgname = '~phi_online' AND g.tgenabled = 'A');
+	missing regclass;
+	stamp text;
 BEGIN
-	IF stamp IS NULL THEN
-		RAISE EXCEPTION 'trigger "~phi_online" of table "%" is missing or disabled', relation
+	SELECT min(t.t::oid) FILTER (WHERE g.oid IS NULL),
+		string_agg(format('%s/%s', coalesce(pg_relation_filenode(t.t), 0), g.xmin), ' ' ORDER BY t.t::oid)
+	INTO missing, stamp
+	FROM phi.tree(relation) AS t (t)
+		LEFT JOIN pg_trigger g ON g.tgrelid = t.t AND g.tgname = '~phi_online' AND g.tgenabled = 'A';
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'trigger "~phi_online" of table "%" is missing or disabled', missing
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Have a superuser ENABLE it ALWAYS, or call phi.cancel_online() and begin again.';
 	END IF;
-	RETURN format('%s/%s', pg_relation_filenode(relation), stamp);
+	RETURN md5(stamp);
 END $$;
 REVOKE ALL ON FUNCTION phi.online_witness(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.online_witness(regclass) IS
-	'Internal: a text that changes when the table is rewritten or its trigger touched; raises an error when that is off';
+	'Internal: a text that changes when the table or a partition is rewritten or made, or its trigger touched; raises an error when that is off';
 
 -- protect_online -------------------------------------------------------------
 
@@ -115,6 +123,7 @@ DECLARE
 	keys name[] := phi.key_columns(relation);
 	clauses text;
 	arguments text;
+	member regclass;
 BEGIN
 	SELECT string_agg(format('ADD COLUMN %I phi.encrypted_%s', c.twin, c.family), ', ')
 			|| coalesce(string_agg(format(', ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', c.filled, c.twin), '')
@@ -126,7 +135,9 @@ BEGIN
 	EXECUTE format('ALTER TABLE %s %s', relation, clauses);
 	EXECUTE format('CREATE TRIGGER "~phi_online" BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION phi.seal_online(%s)',
 				   relation, arguments);
-	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "~phi_online"', relation);
+	FOR member IN SELECT phi.tree(relation) LOOP
+		EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER "~phi_online"', member);
+	END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION phi.online_prepare(regclass, name, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.online_prepare(regclass, name, name) IS
@@ -142,9 +153,6 @@ BEGIN
 	PERFORM phi.require_table(online_begin.relation);
 	IF online_begin.batch IS NULL OR online_begin.batch < 1 THEN
 		RAISE EXCEPTION 'a batch must have at least one row' USING ERRCODE = 'invalid_parameter_value';
-	ELSIF EXISTS (SELECT FROM pg_class c WHERE c.oid = online_begin.relation AND c.relkind = 'p') THEN
-		RAISE EXCEPTION 'partitioned table "%" cannot be protected online', online_begin.relation
-			USING ERRCODE = 'feature_not_supported', HINT = 'Use phi.protect().';
 	ELSIF online_begin.subject IS NULL THEN
 		RAISE EXCEPTION 'no subject column given' USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'Name the column that says whose row it is.';
@@ -169,6 +177,10 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM phi.require_options(online_begin.relation, 'digest', false);
+	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = online_begin.relation AND c.next_generation IS NOT NULL) THEN
+		RAISE EXCEPTION 'a search key of table "%" is being rotated', online_begin.relation
+			USING ERRCODE = 'object_in_use', HINT = 'CALL phi.retag() to its end first.';
+	END IF;
 	PERFORM phi.require_column(online_begin.relation, n)
 	FROM unnest(ARRAY[online_begin.subject, online_begin.labels]) n WHERE n IS NOT NULL;
 	PERFORM phi.require_no_blocker(online_begin.relation, online_begin.subject, online_begin.labels, online_begin.view);
@@ -176,7 +188,7 @@ BEGIN
 	PERFORM phi.audit_install();
 	PERFORM phi.online_prepare(online_begin.relation, online_begin.subject, online_begin.labels);
 	INSERT INTO phi.online_state VALUES (online_begin.relation, online_begin.subject, online_begin.labels, online_begin.view,
-		'fill', phi.online_witness(online_begin.relation), 0, 1, 0);
+		'fill', phi.online_witness(online_begin.relation), 0, 1, 0, phi.next_member(online_begin.relation, NULL));
 	DELETE FROM phi.progress p WHERE p.relation = online_begin.relation AND p.operation = 'protect';
 	INSERT INTO phi.progress (relation, operation, phase, unit) VALUES (online_begin.relation, 'protect', 'fill, pass 1', 'blocks');
 	PERFORM phi.audit_record('protect_online', online_begin.relation, 'begun');
@@ -192,7 +204,11 @@ DECLARE
 	result record;
 	clearing boolean := state.phase = 'clear';
 BEGIN
-	SELECT * INTO result FROM phi.online_batch(state.relation, state.block, greatest(batch, 1), clearing);
+	IF state.member IN (SELECT phi.tree(state.relation)) THEN
+		SELECT * INTO result FROM phi.online_batch(state.member, state.block, greatest(batch, 1), clearing);
+	ELSE
+		SELECT NULL::bigint AS next_block, 0 AS changed, 0::bigint AS blocks INTO result; -- detached or dropped
+	END IF;
 	UPDATE phi.progress p SET phase = CASE WHEN clearing THEN 'clear' ELSE format('fill, pass %s', state.pass) END,
 		changed = p.changed + CASE WHEN clearing THEN 0 ELSE result.changed END,
 		done = coalesce(result.next_block, result.blocks), total = result.blocks, updated_at = clock_timestamp()
@@ -200,10 +216,14 @@ BEGIN
 	state.changed := state.changed + result.changed;
 	state.block := result.next_block;
 	IF state.block IS NULL THEN
+		state.member := phi.next_member(state.relation, state.member);
+		state.block := 0;
+	END IF;
+	IF state.member IS NULL THEN
 		-- A pass that found nothing to do is the last one.
 		state.phase := CASE WHEN clearing THEN NULL WHEN state.changed = 0 THEN 'validate' ELSE 'fill' END;
 		state.pass := state.pass + 1;
-		state.block := 0;
+		state.member := phi.next_member(state.relation, NULL);
 		state.changed := 0;
 	END IF;
 	RETURN state;
@@ -279,7 +299,8 @@ DECLARE
 	made regclass;
 BEGIN
 	PERFORM phi.require_no_blocker(state.relation, state.subject_column, state.labels_column, state.view);
-	UPDATE phi.online_state s SET phase = 'clear', block = 0 WHERE s.relation = state.relation;
+	UPDATE phi.online_state s SET phase = 'clear', member = phi.next_member(state.relation, NULL), block = 0
+	WHERE s.relation = state.relation;
 	EXECUTE format('DROP TRIGGER "~phi_online" ON %s', state.relation);
 	PERFORM phi.online_swap(state.relation);
 	INSERT INTO phi.table_policy (relation, subject_column, key_columns, labels_column, capture, row_security, force_row_security)
@@ -339,6 +360,7 @@ BEGIN
 			state.witness := witness;
 			state.phase := 'fill';
 			state.pass := state.pass + 1;
+			state.member := phi.next_member(online_step.relation, NULL);
 			state.block := 0;
 			state.changed := 0;
 		END IF;
@@ -357,8 +379,8 @@ BEGIN
 			RETURN false;
 		END IF;
 	END CASE;
-	UPDATE phi.online_state s SET phase = state.phase, witness = state.witness, block = state.block, pass = state.pass,
-		changed = state.changed
+	UPDATE phi.online_state s SET phase = state.phase, witness = state.witness, member = state.member, block = state.block,
+		pass = state.pass, changed = state.changed
 	WHERE s.relation = online_step.relation;
 	RETURN true;
 END $$;

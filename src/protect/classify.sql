@@ -87,6 +87,19 @@ REVOKE ALL ON FUNCTION phi.require_searchable(regclass, name, text, oid) FROM PU
 COMMENT ON FUNCTION phi.require_searchable(regclass, name, text, oid) IS
 	'Internal: raises an error unless a column of this kind and type can be searchable';
 
+CREATE FUNCTION phi.context_state(context name, OUT search_generation integer, OUT next_generation integer,
+								  OUT search_buckets integer, OUT search_moved integer) RETURNS record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT c.search_generation, c.next_generation, c.search_buckets, c.search_moved
+	INTO search_generation, next_generation, search_buckets, search_moved
+	FROM phi.column_policy c WHERE c.search_context = context ORDER BY c.column_id LIMIT 1;
+	search_generation := coalesce(search_generation, 1);
+END $$;
+REVOKE ALL ON FUNCTION phi.context_state(name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.context_state(name) IS
+	'Internal: the generation of the key of a named search context, and how far its rotation is';
+
 CREATE FUNCTION phi.classify(relation regclass, column_name name, kind text, searchable boolean DEFAULT false,
 							 context name DEFAULT NULL)
 	RETURNS void
@@ -101,6 +114,7 @@ BEGIN
 	PERFORM phi.require_table(classify.relation);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', classify.relation);
 	attribute := phi.require_column(classify.relation, classify.column_name);
+	attribute.atttypid := coalesce(phi.adopted_type(classify.relation, classify.column_name), attribute.atttypid);
 	IF classify.kind IS NULL OR NOT phi.is_kind(classify.kind) THEN
 		RAISE EXCEPTION '"%" is not a kind of identifier', classify.kind USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'The kinds are listed in docs/redaction.md.';
@@ -133,13 +147,20 @@ BEGIN
 			USING ERRCODE = 'feature_not_supported', HINT = phi.type_advice(attribute.atttypid);
 	END IF;
 	IF present.column_id IS NULL THEN
-		INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context)
-		VALUES (classify.relation, classify.column_name, classify.kind, coalesce(classify.searchable, false),
-				format_type(attribute.atttypid, attribute.atttypmod), classify.context);
+		INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context, search_generation,
+			next_generation, search_buckets, search_moved)
+		SELECT classify.relation, classify.column_name, classify.kind, coalesce(classify.searchable, false),
+			format_type(attribute.atttypid, attribute.atttypmod), classify.context, s.*
+		FROM phi.context_state(classify.context) s;
+	ELSIF classify.context <> present.search_context OR present.search_context IS NULL AND classify.context IS NOT NULL THEN
+		UPDATE phi.column_policy c
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false), search_context = classify.context,
+			search_generation = s.search_generation, next_generation = s.next_generation, search_buckets = s.search_buckets,
+			search_moved = s.search_moved
+		FROM phi.context_state(classify.context) s WHERE c.column_id = present.column_id;
 	ELSE
 		UPDATE phi.column_policy c
-		SET kind = classify.kind, searchable = coalesce(classify.searchable, false),
-			search_context = coalesce(classify.context, c.search_context)
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false)
 		WHERE c.column_id = present.column_id;
 	END IF;
 	IF is_protected THEN
@@ -183,3 +204,98 @@ END $$;
 REVOKE ALL ON FUNCTION phi.declassify(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.declassify(regclass, name) IS
 	'Takes back what classify() said of a column that is not encrypted';
+
+-- What a row is about, beside whose it is -----------------------------------
+
+CREATE FUNCTION phi.described_columns(relation regclass) RETURNS name[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN coalesce((
+		SELECT array_remove(ARRAY[d.code_column, d.data_time_column, d.author_column, d.encounter_column, d.reference_column],
+							NULL) || coalesce(d.other_subjects, '{}')
+		FROM phi.table_description d WHERE d.relation = described_columns.relation), '{}');
+END $$;
+REVOKE ALL ON FUNCTION phi.described_columns(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.described_columns(regclass) IS
+	'Internal: the columns that phi.describe() named for a table';
+
+CREATE FUNCTION phi.require_described_column(relation regclass, column_name name, what text, types regtype[]) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	attribute pg_attribute := phi.require_column(relation, column_name);
+BEGIN
+	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = require_described_column.relation
+			   AND c.column_name = require_described_column.column_name AND c.kind <> 'none') THEN
+		RAISE EXCEPTION 'column "%" of table "%" is classified: it cannot be the % of a row', column_name, relation, what
+			USING ERRCODE = 'feature_not_supported', HINT = 'A consent can depend on columns that are not encrypted.';
+	ELSIF attribute.atttypid <> ALL (types) THEN
+		RAISE EXCEPTION 'column "%" of table "%" has type %, which cannot be the % of a row', column_name, relation,
+			format_type(attribute.atttypid, attribute.atttypmod), what
+			USING ERRCODE = 'datatype_mismatch',
+				HINT = format('It can have the types %s.', (SELECT string_agg(t::text, ', ') FROM unnest(types) t));
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_described_column(regclass, name, text, regtype[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_described_column(regclass, name, text, regtype[]) IS
+	'Internal: raises an error unless the column can be this attribute of a row';
+
+CREATE FUNCTION phi.require_description(said phi.table_description) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	keys regtype[] := '{bigint,integer,smallint,uuid,text,varchar}';
+BEGIN
+	IF said.resource_type !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
+		RAISE EXCEPTION 'a resource type is a name of at most 63 letters and digits' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Resource types are FHIR names such as Observation or Encounter.';
+	ELSIF said.unlabelled IS NULL OR said.unlabelled NOT IN ('N', 'R') THEN
+		RAISE EXCEPTION 'a row without labels counts as N or as R' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Say unlabelled => ''N'' or ''R''.';
+	ELSIF cardinality(said.other_subjects) > 8 THEN
+		RAISE EXCEPTION 'a table can have at most 8 further subject columns' USING ERRCODE = 'program_limit_exceeded';
+	END IF;
+	PERFORM phi.check_labels(said.labels_fixed);
+	PERFORM phi.require_described_column(said.relation, a.name, a.what, a.types)
+	FROM (VALUES (said.code_column, 'code', '{text,varchar,text[],varchar[]}'::regtype[]),
+			(said.data_time_column, 'time', '{date,timestamp,timestamptz}'),
+			(said.author_column, 'author', keys), (said.encounter_column, 'encounter', keys),
+			(said.reference_column, 'reference', keys)) AS a (name, what, types)
+	WHERE a.name IS NOT NULL;
+	PERFORM phi.require_described_column(said.relation, o.name, 'subject',
+		keys || '{bigint[],integer[],smallint[],uuid[],text[],varchar[]}'::regtype[])
+	FROM unnest(said.other_subjects) AS o (name);
+END $$;
+REVOKE ALL ON FUNCTION phi.require_description(phi.table_description) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_description(phi.table_description) IS
+	'Internal: raises an error unless a table can be described so';
+
+CREATE FUNCTION phi.describe(relation regclass, resource_type text DEFAULT NULL, labels text[] DEFAULT NULL,
+							 unlabelled text DEFAULT 'N', code name DEFAULT NULL, data_time name DEFAULT NULL,
+							 author name DEFAULT NULL, encounter name DEFAULT NULL, reference name DEFAULT NULL,
+							 subjects name[] DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	said phi.table_description;
+	member regclass;
+BEGIN
+	PERFORM phi.require_table(describe.relation);
+	EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', describe.relation);
+	said := ROW (describe.relation, describe.resource_type, nullif(describe.labels, '{}'), describe.unlabelled, describe.code,
+		describe.data_time, describe.author, describe.encounter, describe.reference, nullif(describe.subjects, '{}'));
+	PERFORM phi.require_description(said);
+	DELETE FROM phi.table_description d WHERE d.relation = describe.relation;
+	INSERT INTO phi.table_description SELECT said.*;
+	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = describe.relation) THEN
+		FOR member IN SELECT phi.tree(describe.relation) LOOP
+			EXECUTE format('ALTER POLICY phi_access ON %1$s USING (%2$s) WITH CHECK (%2$s OR %3$s)', member,
+						   phi.row_predicate(describe.relation), phi.creation_predicate(describe.relation));
+		END LOOP;
+		PERFORM phi.audit_record('describe', describe.relation, concat_ws(' ', 'as', coalesce(describe.resource_type, 'no type'),
+			'labels ' || array_to_string(describe.labels, ' '), 'columns ' || nullif(array_to_string(
+				phi.described_columns(describe.relation), ' '), '')));
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.describe(regclass, text, text[], text, name, name, name, name, name, name[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.describe(regclass, text, text[], text, name, name, name, name, name, name[]) IS
+	'Says what consents can depend on in rows of a table, in place of what was said before: its resource type, labels of every row, what a row without labels counts as, and the columns of code, time, author, encounter, reference and further subjects';

@@ -13,20 +13,24 @@ BEGIN
 	WHERE NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = table_blockers.relation AND c.kind <> 'none')
 	UNION ALL
 	SELECT CASE WHEN k.name = subject THEN 'subject column is classified'
-				WHEN k.name = labels THEN 'label column is classified' ELSE 'primary key is classified' END,
+				WHEN k.name = labels THEN 'label column is classified'
+				WHEN k.name = ANY (keys) THEN 'primary key is classified' ELSE 'described column is classified' END,
 		format('%s.%I', table_blockers.relation, k.name),
 		format('SELECT phi.declassify(%L, %L)', table_blockers.relation, k.name)
-	FROM (SELECT unnest(keys) UNION SELECT subject UNION SELECT labels) AS k (name)
+	FROM (SELECT unnest(keys || phi.described_columns(table_blockers.relation)) UNION SELECT subject UNION SELECT labels) AS k (name)
 		JOIN phi.column_policy c ON c.relation = table_blockers.relation AND c.column_name = k.name AND c.kind <> 'none'
 	UNION ALL
 	SELECT 'subject column is not of type bigint, integer, smallint, uuid or text',
-		format('%s.%I', table_blockers.relation, subject), NULL
+		format('%s.%I', table_blockers.relation, subject),
+		format('ALTER TABLE %s ALTER COLUMN %I TYPE text', table_blockers.relation, subject)
 	FROM pg_attribute a WHERE a.attrelid = table_blockers.relation AND a.attname = subject
 		AND a.atttypid NOT IN ('int8'::regtype, 'int4'::regtype, 'int2'::regtype, 'uuid'::regtype, 'text'::regtype,
 							   'varchar'::regtype)
 	UNION ALL
 	SELECT 'label column is not of type text[]', format('%s.%I', table_blockers.relation, labels),
-		format('ALTER TABLE %s ALTER COLUMN %I TYPE text[]', table_blockers.relation, labels)
+		format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE text[] USING ' || CASE WHEN EXISTS (
+				SELECT FROM pg_type y WHERE y.oid = a.atttypid AND y.typcategory = 'A') THEN '%2$I::text[]'
+			ELSE 'CASE WHEN %2$I IS NOT NULL THEN ARRAY[%2$I::text] END' END, table_blockers.relation, labels)
 	FROM pg_attribute a WHERE a.attrelid = table_blockers.relation AND a.attname = labels
 		AND a.atttypid <> 'text[]'::regtype
 	UNION ALL
@@ -49,7 +53,7 @@ BEGIN
 		JOIN pg_class r ON r.oid = table_blockers.relation JOIN pg_inherits i ON i.inhrelid = c.oid
 	WHERE c.relkind = 'f' OR c.relowner <> r.relowner
 	UNION ALL
-	SELECT 'its row type is used by a column', format('%s.%I', a.attrelid::regclass, a.attname), NULL
+	SELECT 'its row type is used by a column', format('%s.%I', a.attrelid::regclass, a.attname), phi.unuse_row_type(a.attrelid, a.attname)
 	FROM phi.tree(table_blockers.relation) AS t (t) JOIN pg_class c ON c.oid = t.t JOIN pg_type y ON y.oid = c.reltype
 		JOIN pg_attribute a ON a.atttypid IN (y.oid, nullif(y.typarray, 0)) JOIN pg_class u ON u.oid = a.attrelid
 	WHERE NOT a.attisdropped AND u.relkind IN ('r', 'p', 'm')
@@ -60,7 +64,8 @@ BEGIN
 	WHERE phi.policy_is_foreign(y.oid)
 		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = table_blockers.relation)
 	UNION ALL
-	SELECT 'view name is taken', format('%I.%I', v.schema_name, v.view_name), NULL
+	SELECT 'view name is taken', format('%I.%I', v.schema_name, v.view_name),
+		format('ALTER TABLE %I.%I RENAME TO %I', v.schema_name, v.view_name, phi.fit_name(v.view_name, '_before'))
 	FROM phi.view_name(table_blockers.relation, table_blockers.view) v
 	WHERE to_regclass(format('%I.%I', v.schema_name, v.view_name)) IS NOT NULL
 		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = table_blockers.relation);
@@ -81,7 +86,9 @@ BEGIN
 			JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
 			JOIN phi.column_policy p ON p.relation = column_blockers.relation AND p.column_name = a.attname
 		WHERE p.kind <> 'none' AND NOT p.sealed)
-	SELECT 0, 'type cannot be encrypted', p.label, NULL
+	SELECT 0, 'type cannot be encrypted', p.label, format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', p.attrelid::regclass, p.attname,
+		CASE WHEN p.atttypid = 'timestamp'::regtype THEN 'timestamp with time zone'
+			ELSE (SELECT CASE y.typtype WHEN 'd' THEN format_type(y.typbasetype, y.typtypmod) ELSE 'text' END FROM pg_type y WHERE y.oid = p.atttypid) END)
 	FROM plain p WHERE phi.sealed_family(p.atttypid) IS NULL AND NOT p.relispartition
 	UNION
 	SELECT 0, 'generated column', p.label, phi.ungenerate(p.attrelid, p.attname, p.attgenerated)
@@ -91,7 +98,7 @@ BEGIN
 		format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.attrelid::regclass, p.attname)
 	FROM plain p WHERE p.attidentity <> '' AND NOT p.relispartition
 	UNION
-	SELECT 0, 'partition key', p.label, NULL
+	SELECT 0, 'partition key', p.label, format('SELECT phi.declassify(%L, %L)', column_blockers.relation, p.attname)
 	FROM plain p WHERE EXISTS (
 		SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = p.attrelid
 			AND d.objsubid = p.attnum AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.attrelid
@@ -179,8 +186,11 @@ BEGIN
 		FROM pg_class c WHERE c.oid = object_id AND c.relkind IN ('i', 'I') AND NOT c.relispartition
 			AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))
 		UNION ALL
-		SELECT 'row type of a view is used by a column', c.oid::regclass::text, NULL
-		FROM pg_class c WHERE c.oid = object_id AND c.relkind IN ('r', 'p', 'f', 'c') AND column_number = 0;
+		SELECT 'row type of a view is used by a column', format('%s.%I', c.oid::regclass, a.attname), phi.unuse_row_type(c.oid, a.attname)
+		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+			JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = y.typelem
+			JOIN pg_class v ON v.oid IN (y.typrelid, e.typrelid) AND v.relkind IN ('v', 'm')
+		WHERE c.oid = object_id AND c.relkind IN ('r', 'p', 'f', 'c') AND column_number = 0;
 	WHEN 'pg_attrdef'::regclass THEN
 		RETURN QUERY SELECT CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated column' END, format('%s.%I', d.adrelid::regclass, a.attname),
 			phi.ungenerate(d.adrelid, a.attname, a.attgenerated)
@@ -236,6 +246,19 @@ REVOKE ALL ON FUNCTION phi.dependant(oid, oid, regclass, smallint) FROM PUBLIC;
 COMMENT ON FUNCTION phi.dependant(oid, oid, regclass, smallint) IS
 	'Internal: an object that depends on a column, as a blocker; no row where it is none';
 
+CREATE FUNCTION phi.unuse_row_type(relation regclass, column_name name) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT CASE c.relkind WHEN 'm' THEN format('DROP MATERIALIZED VIEW %s', relation)
+				WHEN 'c' THEN format('ALTER TYPE %s ALTER ATTRIBUTE %I TYPE text', relation, column_name)
+				WHEN 'f' THEN format('ALTER FOREIGN TABLE %s ALTER COLUMN %I TYPE text', relation, column_name)
+				ELSE format('ALTER TABLE %s ALTER COLUMN %I TYPE text', relation, column_name) END
+			FROM pg_class c WHERE c.oid = relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.unuse_row_type(regclass, name) FROM PUBLIC;
+COMMENT ON FUNCTION phi.unuse_row_type(regclass, name) IS
+	'Internal: the statement after which a column does not have the row type of another relation; its values are kept as text';
+
 CREATE FUNCTION phi.ungenerate(relation regclass, column_name name, generated "char") RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -264,10 +287,12 @@ CREATE FUNCTION phi.blockers(relation regclass, subject name, labels name, view 
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	-- Inheritance ends before inherited constraints go; a column gets another type when nothing uses it any more.
+	-- Inheritance ends before inherited constraints go; a column gets another type when nothing uses it or its table's
+	-- type any more; a name is changed when no other statement needs it.
 	RETURN QUERY
 	WITH found (height, action, object, statement) AS (
-		SELECT CASE WHEN b.action NOT LIKE 'label column is not%' THEN 1000 ELSE 0 END, b.*
+		SELECT CASE WHEN b.action LIKE '% column is not of type %' THEN 0 WHEN b.action LIKE 'view name %' THEN -1
+			WHEN b.action LIKE 'its row type %' THEN 1001 ELSE 1000 END, b.*
 		FROM phi.table_blockers(blockers.relation, subject, labels, phi.key_columns(blockers.relation), blockers.view) b
 		UNION ALL SELECT * FROM phi.column_blockers(blockers.relation)),
 	once AS (

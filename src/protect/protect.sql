@@ -54,16 +54,20 @@ DECLARE
 	clauses text;
 	binding text := phi.binding_arguments(relation);
 BEGIN
-	UPDATE phi.column_policy c SET plain_type = format_type(a.atttypid, a.atttypmod)
+	UPDATE phi.column_policy c
+	SET plain_type = format_type(coalesce(phi.adopted_type(c.relation, c.column_name), a.atttypid), CASE
+		WHEN phi.adopted_type(c.relation, c.column_name) IS NULL THEN a.atttypmod END)
 	FROM pg_attribute a
 	WHERE c.relation = seal_columns.relation AND NOT c.sealed AND a.attrelid = c.relation AND a.attname = c.column_name;
-	SELECT string_agg(format('ALTER COLUMN %1$I DROP DEFAULT, ALTER COLUMN %1$I TYPE phi.encrypted_%2$s '
-							 'USING phi.seal_in_place(%1$I%3$s::%2$s, %4$s, %5$s)', a.attname, f.family,
+	SELECT string_agg(format('ALTER COLUMN %1$I DROP DEFAULT, ALTER COLUMN %1$I TYPE phi.encrypted_%2$s USING ' ||
+							 CASE WHEN o.family IS NULL THEN 'phi.seal_in_place(%1$I%3$s::%2$s, %4$s, %5$s)'
+								ELSE 'phi.adopt_in_place(NULL::phi.encrypted_%2$s, %1$I, %6$s, %4$s, %5$s)' END,
+							 a.attname, coalesce(o.family, phi.sealed_family(a.atttypid)),
 							 CASE WHEN a.atttypid IN ('float4'::regtype, 'float8'::regtype) THEN '::text' ELSE '' END,
-							 c.column_id, binding), ', ' ORDER BY a.attnum)
+							 c.column_id, binding, coalesce(quote_ident(o.iv), 'NULL')), ', ' ORDER BY a.attnum)
 	INTO clauses
 	FROM phi.column_policy c JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = c.column_name
-		CROSS JOIN LATERAL (SELECT phi.sealed_family(a.atttypid)) AS f (family)
+		CROSS JOIN LATERAL phi.adoption(c.relation, c.column_name) o
 	WHERE c.relation = seal_columns.relation AND c.kind <> 'none' AND NOT c.sealed;
 	IF clauses IS NOT NULL THEN
 		PERFORM phi.convert_columns(seal_columns.relation, clauses, true);
@@ -209,9 +213,10 @@ BEGIN
 	WITH opened AS (
 		UPDATE phi.column_policy c SET relation = NULL WHERE c.relation = unprotect.relation AND c.sealed
 		RETURNING c.column_name, c.kind, c.searchable, c.plain_type, c.search_context)
-	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context)
-	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.search_context
-	FROM opened o ORDER BY o.column_name;
+	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context, search_generation,
+		next_generation, search_buckets, search_moved)
+	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.search_context, s.*
+	FROM opened o CROSS JOIN LATERAL phi.context_state(o.search_context) s ORDER BY o.column_name;
 	PERFORM phi.audit_record('unprotect', unprotect.relation, NULL);
 END $$;
 REVOKE ALL ON FUNCTION phi.unprotect(regclass) FROM PUBLIC;

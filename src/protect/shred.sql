@@ -84,12 +84,13 @@ BEGIN
 		RAISE EXCEPTION 'the subject has no key' USING ERRCODE = 'undefined_object',
 			HINT = 'Only what is in tables protected with shreddable => true can be shredded, and only once.';
 	END IF;
-	UPDATE phi.consent c SET subject = NULL, purposes = NULL, actors = NULL, valid_from = NULL, valid_until = NULL
+	UPDATE phi.consent c SET subject = NULL, source = NULL, fhir_id = NULL
 	WHERE c.subject_token = shred_token.subject_token;
+	PERFORM phi.erase_relations(shred_token.subject_token);
 END $$;
 REVOKE ALL ON FUNCTION phi.shred_token(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION phi.shred_token(bigint) IS
-	'Internal: destroys the keys of a subject, its search tags and the details of its consents';
+	'Internal: destroys the keys of a subject, its search tags and the details of its consents and relations';
 
 CREATE FUNCTION phi.shred_subject(subject "any", reason text) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_shred_subject';

@@ -211,43 +211,106 @@ IsColumn(Node *node, AttrNumber attnum)
 	return IsA(node, Var) && ((Var *) node)->varattno == attnum;
 }
 
-/* Is it phi.row_access(relation, subject, labels), as guard_rows() writes it? */
+/* Is it the column, or where there is none a constant? */
 static bool
-IsAccessCall(Node *node, const ProtectedRelation *relation, Oid row_access)
+IsColumnOrConst(Node *node, AttrNumber attnum)
 {
-	List *arguments;
-	Node *table;
-	Node *labels;
+	return attnum != 0 ? IsColumn(node, attnum) : IsA(node, Const);
+}
 
-	if (node == NULL || !IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != row_access)
+/* Are the arguments from the third on those of a relation that consents depend on the rows of? */
+static bool
+HasRowArguments(List *arguments, const ProtectedRelation *relation)
+{
+	const RowDescription *description = &relation->description;
+	int place = 3 + ROW_ATTRIBUTES;
+
+	if (list_length(arguments) != place + description->other_subject_count ||
+		!IsColumnOrConst(lthird(arguments), relation->labels))
 		return false;
-	arguments = ((FuncExpr *) node)->args;
-	table = linitial(arguments);
-	labels = list_length(arguments) > 2 ? lthird(arguments) : NULL;
-	if (!IsA(table, Const) || DatumGetObjectId(((Const *) table)->constvalue) != relation->root)
-		return false;
-	if (!IsColumn(lsecond(arguments), relation->subject))
+	for (int i = 0; i < ROW_ATTRIBUTES; i++)
+		if (!IsColumnOrConst(list_nth(arguments, 3 + i), description->attributes[i]))
+			return false;
+	for (int i = 0; i < description->other_subject_count; i++)
+		if (!IsColumn(list_nth(arguments, place + i), description->other_subjects[i]))
+			return false;
+	return true;
+}
+
+/* Are the arguments relation and subject, and whatever follows? */
+static bool
+HasFirstArguments(List *arguments, const ProtectedRelation *relation)
+{
+	Node *table = linitial(arguments);
+
+	return IsA(table, Const) && DatumGetObjectId(((Const *) table)->constvalue) == relation->root &&
+		   IsColumn(lsecond(arguments), relation->subject);
+}
+
+/* Are the arguments relation, subject and labels? */
+static bool
+HasShortArguments(List *arguments, const ProtectedRelation *relation)
+{
+	Node *labels = list_length(arguments) > 2 ? lthird(arguments) : NULL;
+
+	if (!HasFirstArguments(arguments, relation))
 		return false;
 	if (relation->labels != 0)
 		return labels != NULL && IsColumn(labels, relation->labels);
 	return labels == NULL || IsA(labels, Const);
 }
 
+/* Is it phi.row_access(relation, subject, ...), as guard_rows() writes it? */
+static bool
+IsAccessCall(Node *node, const ProtectedRelation *relation)
+{
+	const RowDescription *description = &relation->description;
+	Oid row_access = PhiFunction("row_access", !description->by_row					   ? 3
+											   : description->other_subject_count == 0 ? 3 + ROW_ATTRIBUTES
+																					   : 4 + ROW_ATTRIBUTES);
+	List *arguments;
+
+	if (node == NULL || !IsA(node, FuncExpr) || ((FuncExpr *) node)->funcid != row_access)
+		return false;
+	arguments = ((FuncExpr *) node)->args;
+	return description->by_row ? HasFirstArguments(arguments, relation) && HasRowArguments(arguments, relation)
+							   : HasShortArguments(arguments, relation);
+}
+
+/* Is it phi.may_create(relation, subject, labels)? */
+static bool
+IsCreateCall(Node *node, const ProtectedRelation *relation)
+{
+	return node != NULL && IsA(node, FuncExpr) &&
+		   ((FuncExpr *) node)->funcid == PhiFunction("may_create", 3) &&
+		   HasShortArguments(((FuncExpr *) node)->args, relation);
+}
+
+/* Is it phi.row_access(...) OR phi.may_create(...)? */
+static bool
+IsAccessCheck(Node *node, const ProtectedRelation *relation)
+{
+	List *sides = node != NULL && IsA(node, BoolExpr) && ((BoolExpr *) node)->boolop == OR_EXPR
+					  ? ((BoolExpr *) node)->args
+					  : NIL;
+
+	return list_length(sides) == 2 && IsAccessCall(linitial(sides), relation) &&
+		   IsCreateCall(lsecond(sides), relation);
+}
+
 /* Is it phi_access, for everybody and every command? */
 static bool
-IsAccessPolicy(const Policy *policy, const ProtectedRelation *relation, Oid row_access)
+IsAccessPolicy(const Policy *policy, const ProtectedRelation *relation)
 {
 	return strcmp(policy->name, "phi_access") == 0 && policy->command == '*' &&
 		   !policy->permissive && policy->for_all &&
-		   IsAccessCall(policy->qual, relation, row_access) &&
-		   IsAccessCall(policy->check, relation, row_access);
+		   IsAccessCall(policy->qual, relation) && IsAccessCheck(policy->check, relation);
 }
 
 /* What the policies of a table give. */
 static int
 PartsOfPolicies(const ProtectedRelation *relation)
 {
-	Oid row_access = PhiFunction("row_access", 3);
 	int parts = HAS_OWN_CODE;
 	ListCell *cell;
 
@@ -255,7 +318,7 @@ PartsOfPolicies(const ProtectedRelation *relation)
 	{
 		const Policy *policy = lfirst(cell);
 
-		if (IsAccessPolicy(policy, relation, row_access))
+		if (IsAccessPolicy(policy, relation))
 			parts |= HAS_ACCESS;
 		else if (PolicyIsForeign(policy))
 			parts &= ~HAS_OWN_CODE;

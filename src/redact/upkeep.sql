@@ -58,6 +58,9 @@ BEGIN
 	IF EXISTS (SELECT FROM phi.table_policy p WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = p.relation)) THEN
 		DELETE FROM phi.table_policy p WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = p.relation);
 	END IF;
+	IF EXISTS (SELECT FROM phi.table_description d WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = d.relation)) THEN
+		DELETE FROM phi.table_description d WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = d.relation);
+	END IF;
 	IF EXISTS (SELECT FROM phi.table_policy p
 			   WHERE p.view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = p.view)) THEN
 		UPDATE phi.table_policy p SET view = NULL
@@ -67,14 +70,15 @@ BEGIN
 		DELETE FROM phi.view_profile v WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = v.view);
 	END IF;
 	SELECT p.relation, k.name INTO lost
-	FROM phi.table_policy p, unnest(p.key_columns || p.subject_column || p.labels_column) AS k (name)
+	FROM phi.table_policy p,
+		unnest(p.key_columns || p.subject_column || p.labels_column || phi.described_columns(p.relation)) AS k (name)
 	WHERE k.name IS NOT NULL AND NOT EXISTS (
 		SELECT FROM pg_attribute a WHERE a.attrelid = p.relation AND a.attname = k.name);
 	IF FOUND THEN
 		RAISE EXCEPTION 'cannot drop column "%" of protected table "%"', lost.name, lost.relation
 			USING ERRCODE = 'dependent_objects_still_exist',
-				DETAIL = 'It is the subject, a primary key or the label column.',
-				HINT = 'Call phi.unprotect() for the table first.';
+				DETAIL = 'It is the subject, a primary key or the label column, or phi.describe() named it.',
+				HINT = 'Call phi.unprotect() for the table first, or describe it without the column.';
 	END IF;
 END $$;
 REVOKE ALL ON FUNCTION phi.forget_dropped() FROM PUBLIC;
@@ -88,7 +92,8 @@ DECLARE
 	view_now regclass;
 BEGIN
 	IF NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = column_renamed.relation)
-		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = column_renamed.relation) THEN
+		AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = column_renamed.relation)
+		AND NOT EXISTS (SELECT FROM phi.table_description d WHERE d.relation = column_renamed.relation) THEN
 		RETURN;
 	END IF;
 	UPDATE phi.column_policy c SET column_name = new_name
@@ -98,6 +103,14 @@ BEGIN
 		labels_column = CASE p.labels_column WHEN old_name THEN new_name ELSE p.labels_column END,
 		key_columns = array_replace(p.key_columns, old_name, new_name)
 	WHERE p.relation = column_renamed.relation;
+	UPDATE phi.table_description d SET
+		code_column = CASE d.code_column WHEN old_name THEN new_name ELSE d.code_column END,
+		data_time_column = CASE d.data_time_column WHEN old_name THEN new_name ELSE d.data_time_column END,
+		author_column = CASE d.author_column WHEN old_name THEN new_name ELSE d.author_column END,
+		encounter_column = CASE d.encounter_column WHEN old_name THEN new_name ELSE d.encounter_column END,
+		reference_column = CASE d.reference_column WHEN old_name THEN new_name ELSE d.reference_column END,
+		other_subjects = array_replace(d.other_subjects, old_name, new_name)
+	WHERE d.relation = column_renamed.relation;
 	UPDATE phi.view_profile v
 	SET column_forms = (v.column_forms - old_name::text) || jsonb_build_object(new_name::text, v.column_forms->old_name::text)
 	WHERE v.relation = column_renamed.relation AND v.column_forms ? old_name::text;
@@ -132,27 +145,59 @@ REVOKE ALL ON FUNCTION phi.columns_changed(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.columns_changed(regclass) IS
 	'Internal: columns or owner of a protected table changed: so do its policy and its view';
 
+CREATE FUNCTION phi.row_predicate(relation regclass) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT format('phi.row_access(%L::pg_catalog.regclass, %I%s)', p.relation::text, p.subject_column,
+			CASE WHEN cardinality(phi.described_columns(p.relation)) > 0 THEN
+				', ' || coalesce(quote_ident(p.labels_column), 'NULL::pg_catalog.text[]')
+				|| (SELECT string_agg(', ' || coalesce(quote_ident(c.name), 'NULL::pg_catalog.text'), '' ORDER BY c.place)
+					FROM unnest(ARRAY[d.code_column, d.data_time_column, d.author_column, d.encounter_column,
+									  d.reference_column]) WITH ORDINALITY AS c (name, place))
+				|| coalesce((SELECT string_agg(', ' || quote_ident(o.name), '' ORDER BY o.place)
+							 FROM unnest(d.other_subjects) WITH ORDINALITY AS o (name, place)), '')
+			ELSE coalesce(', ' || quote_ident(p.labels_column), '') END)
+		FROM phi.table_policy p LEFT JOIN phi.table_description d ON d.relation = p.relation
+		WHERE p.relation = row_predicate.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.row_predicate(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.row_predicate(regclass) IS
+	'Internal: the condition of the policies of a protected table';
+
+CREATE FUNCTION phi.creation_predicate(relation regclass) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT format('phi.may_create(%L::pg_catalog.regclass, %I%s)', p.relation::text, p.subject_column,
+						  coalesce(', ' || quote_ident(p.labels_column), ''))
+			FROM phi.table_policy p WHERE p.relation = creation_predicate.relation);
+END $$;
+REVOKE ALL ON FUNCTION phi.creation_predicate(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.creation_predicate(regclass) IS
+	'Internal: what lets a subject''s first row in, beside the condition of the policies';
+
 CREATE FUNCTION phi.guard_rows(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	policy phi.table_policy;
-	predicate text;
+	predicate text := phi.row_predicate(guard_rows.relation);
 	member record;
 BEGIN
-	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = guard_rows.relation;
-	predicate := format('phi.row_access(%L::pg_catalog.regclass, %I%s)', policy.relation::text, policy.subject_column,
-						coalesce(', ' || quote_ident(policy.labels_column), ''));
+	IF predicate IS NULL THEN
+		RAISE EXCEPTION 'table "%" is not protected', guard_rows.relation USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
 	FOR member IN
 		SELECT c.oid::regclass AS name, c.relrowsecurity AS filtered, y.policy IS NOT NULL AS has_policy
-		FROM phi.tree(policy.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
+		FROM phi.tree(guard_rows.relation) AS t (t) JOIN pg_class c ON c.oid = t.t
 			LEFT JOIN LATERAL (SELECT y.oid AS policy FROM pg_policy y
 							   WHERE y.polrelid = c.oid AND y.polname = 'phi_access') y ON true
 		WHERE y.policy IS NULL OR NOT c.relrowsecurity OR NOT c.relforcerowsecurity
 	LOOP
 		IF NOT member.has_policy THEN
-			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) WITH CHECK (%s)',
-						   member.name, predicate, predicate);
+			EXECUTE format('CREATE POLICY phi_access ON %s AS RESTRICTIVE TO PUBLIC USING (%s) '
+						   'WITH CHECK (%s OR %s)', member.name, predicate, predicate, phi.creation_predicate(guard_rows.relation));
 		END IF;
 		IF NOT member.filtered AND NOT EXISTS (
 			SELECT FROM pg_policy y WHERE y.polrelid = member.name AND y.polpermissive) THEN

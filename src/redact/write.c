@@ -140,7 +140,7 @@ CheckRow(const WriteCall *call, HeapTuple row, TupleDesc columns, uint64 *subjec
 		value = heap_getattr(row, relation->labels, columns, &isnull);
 		*label_set = LabelSetId(value, isnull);
 	}
-	if (DecideAccess(*subject_token, *label_set, relation->kinds).permit)
+	if (StoredRowPermitted(relation, row, columns))
 		return;
 	HideValueContext();
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -34,6 +34,17 @@ PurposeList(uint64 purposes)
 	return list.data;
 }
 
+void
+RequireOwnStatement(const char *function)
+{
+	if (ImplicitCodeRunning())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("%s cannot be used in a trigger, nor in a function that a "
+							   "data-modifying statement calls",
+							   function),
+						errhint("Only a statement of the session's own says who it is.")));
+}
+
 /*
  * phi.set_purpose(code text): choose the purpose of what follows.  An error
  * for a code that is unknown or not allowed, and for a session without an
@@ -48,11 +59,13 @@ phi_set_purpose(PG_FUNCTION_ARGS)
 	ContextEntry entry;
 
 	RequirePreload();
+	RequireOwnStatement("phi.set_purpose");
 	session = SessionCurrent();
 	if (!session->identified)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("the session has no identity to state a purpose for"),
-						errhint("A security officer enrolls login roles with phi.enroll().")));
+						errhint("Log in with phi.login(), or have a security officer enroll the "
+								"login role with phi.enroll().")));
 	if (purpose == PHI_PURPOSE_NONE)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown purpose of use"),
 						errhint("Allowed purposes: %s.", PurposeList(session->allowed_purposes))));
@@ -60,8 +73,7 @@ phi_set_purpose(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("purpose \"%s\" is not allowed", phi_purpose_code(purpose)),
 						errhint("Allowed purposes: %s.", PurposeList(session->allowed_purposes))));
-	entry.role = GetSessionUserId();
-	entry.serial = session->serial;
+	ContextOfSession(&entry);
 	entry.purpose = purpose;
 	ContextSet(&entry);
 	PG_RETURN_VOID();
@@ -78,16 +90,15 @@ phi_logout(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The workforce roles as text[]. */
+/* Names as text[]. */
 static Datum
-RoleArray(const SessionContext *session)
+NameArray(const char (*names)[SESSION_NAME_SIZE], int count)
 {
-	Datum elements[SESSION_MAX_ROLES];
+	Datum elements[Max(SESSION_MAX_ROLES, SESSION_MAX_GROUPS)];
 
-	for (int i = 0; i < session->role_count; i++)
-		elements[i] = CStringGetTextDatum(session->roles[i]);
-	return PointerGetDatum(
-		construct_array(elements, session->role_count, TEXTOID, -1, false, TYPALIGN_INT));
+	for (int i = 0; i < count; i++)
+		elements[i] = CStringGetTextDatum(names[i]);
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* The allowed purposes as text[]. */
@@ -103,34 +114,70 @@ PurposeArray(const SessionContext *session)
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Columns of phi.whoami(), by position. */
+enum WhoColumn
+{
+	WHO_IDENTIFIED,
+	WHO_ACTOR,
+	WHO_ORGANIZATION,
+	WHO_ROLES,
+	WHO_PURPOSE,
+	WHO_ALLOWED,
+	WHO_SOURCE,
+	WHO_GROUPS,
+	WHO_TOKEN_ID,
+	WHO_EXPIRES_AT,
+	WHO_STEP_UP_AT,
+	WHO_STEP_UP_FRESH,
+	WHO_COLUMNS
+};
+
+/* What is known of a session that has an identity. */
+static void
+FillWho(const SessionContext *session, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, WHO_COLUMNS * sizeof(bool));
+	nulls[WHO_ORGANIZATION] = session->organization[0] == '\0';
+	nulls[WHO_PURPOSE] = !session->purpose_stated;
+	nulls[WHO_TOKEN_ID] = session->token_id[0] == '\0';
+	nulls[WHO_EXPIRES_AT] = session->expires_at == 0;
+	nulls[WHO_STEP_UP_AT] = session->step_up_at == 0;
+	values[WHO_ACTOR] = CStringGetTextDatum(session->actor);
+	values[WHO_ORGANIZATION] = CStringGetTextDatum(session->organization);
+	values[WHO_ROLES] = NameArray(session->roles, session->role_count);
+	if (session->purpose_stated)
+		values[WHO_PURPOSE] = CStringGetTextDatum(phi_purpose_code(session->purpose));
+	values[WHO_ALLOWED] = PurposeArray(session);
+	values[WHO_GROUPS] = NameArray(session->groups, session->group_count);
+	values[WHO_TOKEN_ID] = CStringGetTextDatum(session->token_id);
+	values[WHO_EXPIRES_AT] = TimestampTzGetDatum(session->expires_at);
+	values[WHO_STEP_UP_AT] = TimestampTzGetDatum(session->step_up_at);
+	values[WHO_STEP_UP_FRESH] = BoolGetDatum(session->step_up_fresh);
+}
+
 /*
  * phi.whoami(): one row about the session, whether identified or not.
  */
 Datum
 phi_whoami(PG_FUNCTION_ARGS)
 {
+	static const char *const sources[] = {"none", "enrollment", "token"};
 	const SessionContext *session;
 	TupleDesc desc;
-	Datum values[7];
-	bool nulls[7] = {false, true, true, true, true, true, false};
+	Datum values[WHO_COLUMNS] = {0};
+	bool nulls[WHO_COLUMNS];
 
 	RequirePreload();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts != WHO_COLUMNS)
+		elog(ERROR, "unexpected row type of phi.whoami");
 	session = SessionCurrent();
-	values[0] = BoolGetDatum(session->identified);
-	values[6] = CStringGetTextDatum(session->identified ? "enrollment" : "none");
+	memset(nulls, true, sizeof(nulls));
 	if (session->identified)
-	{
-		memset(nulls, 0, sizeof(nulls));
-		nulls[2] = session->organization[0] == '\0';
-		nulls[4] = !session->purpose_stated;
-		values[1] = CStringGetTextDatum(session->actor);
-		values[2] = CStringGetTextDatum(session->organization);
-		values[3] = RoleArray(session);
-		values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(phi_purpose_code(session->purpose));
-		values[5] = PurposeArray(session);
-	}
+		FillWho(session, values, nulls);
+	values[WHO_IDENTIFIED] = BoolGetDatum(session->identified);
+	values[WHO_SOURCE] = CStringGetTextDatum(sources[session->source]);
+	nulls[WHO_IDENTIFIED] = nulls[WHO_SOURCE] = false;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

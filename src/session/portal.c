@@ -87,9 +87,10 @@ RefuseInstrumentation(const QueryDesc *desc)
 	if (desc->instrument_options == 0 || superuser() ||
 		RoleMayExecute(PhiFunction("refresh_view", 2), GetUserId()))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("permission denied to analyze the execution of a query on a protected table"),
-					errhint("Use EXPLAIN without ANALYZE, or have the security_officer duty granted.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to analyze the execution of a query on a protected table"),
+			 errhint("Use EXPLAIN without ANALYZE, or have the security_officer duty granted.")));
 }
 
 /* Hook: remember a query that reads a protected relation. */
@@ -112,10 +113,12 @@ StartQuery(QueryDesc *desc, int eflags)
 		control.keysize = sizeof(QueryDesc *);
 		control.entrysize = sizeof(OpenQuery);
 		if (!OpenQueries)
-			OpenQueries = hash_create("phi_guard open queries", 16, &control, HASH_ELEM | HASH_BLOBS);
+			OpenQueries =
+				hash_create("phi_guard open queries", 16, &control, HASH_ELEM | HASH_BLOBS);
 		/* What others have committed by now counts from the start. */
 		if (!IsParallelWorker())
 			AcceptInvalidationMessages();
+		SessionRequireUnexpired();
 		FillCurrent(hash_search(OpenQueries, &desc, HASH_ENTER, NULL));
 	}
 	if (PreviousStart)
@@ -133,6 +136,7 @@ RunQuery(EXECUTOR_RUN_ARGS)
 
 	if (query)
 	{
+		SessionRequireUnexpired();
 		FillCurrent(&now);
 		if (now.user != query->user || now.serial != query->serial || now.purpose != query->purpose)
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

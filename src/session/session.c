@@ -2,32 +2,39 @@
  * session.c
  *		The identity of the session.
  *
- * The identity belongs to the login role: phi.enrollment is looked up by
- * session_user, which SET ROLE and SECURITY DEFINER do not change.  Only the
- * purpose comes from phi.context, and only while that was stated for this role
- * and this enrollment: to unenroll binds at once, everywhere.
+ * It is that of a token, while a login with one holds (phi.context), and else
+ * belongs to the login role: phi.enrollment is looked up by session_user, which
+ * SET ROLE and SECURITY DEFINER do not change.  A login that has expired, was
+ * revoked or belongs to another transaction is no identity at all, and does not
+ * give way to an enrollment.  What an enrolled role has stated counts while it was stated for
+ * this role and this enrollment: to unenroll binds at once, everywhere.
  *
- * The answer is kept until the role, the setting, the enrollment table (seen
- * by relcache invalidation) or the extension changes.  It is read with a
- * catalog snapshot, so that REPEATABLE READ sees an enrollment withdrawn.
- * Locking: AccessShareLock on phi.enrollment while it is read.
+ * The answer is kept until the role, the setting, the tables it came from (seen
+ * by relcache invalidation) or the extension changes, or a statement begins
+ * after the instant at which it ends.  Tables are read with a catalog snapshot,
+ * so that REPEATABLE READ sees an identity withdrawn.  Time is that of the
+ * statement, which parallel workers share with their leader.
+ * Locking: AccessShareLock on the tables while they are read.
  *-------------------------------------------------------------------------
  */
 #include "session/session.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
 #include "session/context.h"
+#include "session/membership.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 /* Columns of phi.enrollment, by position. */
 enum EnrollmentColumn
@@ -46,6 +53,9 @@ enum EnrollmentColumn
 static SessionContext Session;
 static bool Loaded = false;
 
+/* What its actor belongs to, by phi.membership; empty when not identified. */
+static Memberships Belongs;
+
 /* Set by the relcache callback: what was read may have changed. */
 static bool Stale = false;
 
@@ -53,6 +63,10 @@ static bool Stale = false;
 static Oid LoadedRole = InvalidOid;
 static uint64 LoadedContext = 0;
 static uint64 LoadedCatalog = 0;
+static LocalTransactionId LoadedTransaction = InvalidLocalTransactionId;
+
+/* When the answer ends by itself; 0 when it does not. */
+static TimestampTz LoadedUntil = 0;
 
 /* OID of phi.enrollment for the callback, which must not look it up. */
 static Oid EnrollmentTable = InvalidOid;
@@ -64,8 +78,12 @@ static uint64 Generation = 1;
 static void
 EnrollmentInvalidated(Datum arg, Oid relid)
 {
-	if (relid == InvalidOid || relid == EnrollmentTable)
+	if (relid == InvalidOid || relid == EnrollmentTable || IsRevocationTable(relid) ||
+		MembershipsReadFrom(relid))
+	{
 		Stale = true;
+		SessionTick++;
+	}
 }
 
 /* Copy a text into a fixed name; longer ones were never let in by phi.enroll. */
@@ -170,17 +188,118 @@ SessionAllows(const SessionContext *session, phi_purpose purpose)
 	return false;
 }
 
-/* Take the stated purpose over, if it was stated for this role and enrollment. */
+/* Take over what was stated for this role and enrollment. */
 static void
-ApplyStatedPurpose(SessionContext *session, Oid role)
+ApplyStated(SessionContext *session, const ContextEntry *entry)
 {
-	const ContextEntry *entry = ContextCurrent();
-
-	if (!session->identified || !entry || entry->role != role || entry->serial != session->serial ||
-		!SessionAllows(session, entry->purpose))
+	if (!session->identified || !entry || entry->serial != session->serial)
+		return;
+	session->step_up_at = entry->step_up_at;
+	if (entry->purpose == PHI_PURPOSE_NONE || !SessionAllows(session, entry->purpose))
 		return;
 	session->purpose = entry->purpose;
 	session->purpose_stated = true;
+}
+
+/* Has a login ended, by time or by the end of its transaction?  A worker's leader has seen to the latter. */
+static bool
+LoginOver(const ContextEntry *entry)
+{
+	return GetCurrentStatementStartTimestamp() >= entry->expires_at ||
+		   (entry->local && !IsParallelWorker() && entry->transaction != CurrentLocalTransaction());
+}
+
+/* The identity of a login, while it holds. */
+static void
+ApplyLogin(SessionContext *session, const ContextEntry *entry)
+{
+	if (LoginOver(entry) || TokenRevoked(entry->token_id))
+		return;
+	session->identified = true;
+	session->source = SESSION_TOKEN;
+	session->serial = entry->serial;
+	session->expires_at = entry->expires_at;
+	session->step_up_at = entry->step_up_at;
+	session->allowed_purposes = entry->allowed_purposes;
+	session->purpose = entry->purpose;
+	session->purpose_stated = entry->purpose != PHI_PURPOSE_NONE;
+	strlcpy(session->actor, entry->actor, SESSION_NAME_SIZE);
+	strlcpy(session->organization, entry->organization, SESSION_NAME_SIZE);
+	strlcpy(session->token_id, entry->token_id, SESSION_NAME_SIZE);
+	session->role_count = entry->role_count;
+	memcpy(session->roles, entry->roles, sizeof(session->roles));
+	session->group_count = entry->group_count;
+	memcpy(session->groups, entry->groups, sizeof(session->groups));
+}
+
+/* Nobody at all. */
+static void
+EmptySession(SessionContext *session)
+{
+	memset(session, 0, sizeof(*session));
+	session->purpose = PHI_PURPOSE_NONE;
+}
+
+/* Is the last step-up recent enough, and until when is the answer right? */
+static TimestampTz
+ApplyTime(SessionContext *session)
+{
+	TimestampTz stale_at;
+
+	if (session->step_up_at == 0)
+		return session->expires_at;
+	stale_at = TimestampTzPlusMilliseconds(session->step_up_at, StepUpMaxAge * INT64CONST(1000));
+	session->step_up_fresh = GetCurrentStatementStartTimestamp() < stale_at;
+	if (!session->step_up_fresh)
+		return session->expires_at;
+	return session->expires_at == 0 ? stale_at : Min(session->expires_at, stale_at);
+}
+
+/* Read the session into fresh; the time at which that ends. */
+static TimestampTz
+ReadSession(SessionContext *fresh)
+{
+	const ContextEntry *entry = ContextCurrent();
+
+	EmptySession(fresh);
+	if (!PhiPreloaded || !ExtensionInstalled())
+		return 0;
+	if (entry && entry->role != LoadedRole)
+		entry = NULL;
+	if (entry && entry->login)
+		ApplyLogin(fresh, entry);
+	else
+	{
+		LoadEnrollment(fresh, LoadedRole);
+		ApplyStated(fresh, entry);
+	}
+	if (fresh->identified && ActorRevoked(fresh->actor))
+		EmptySession(fresh);
+	return ApplyTime(fresh);
+}
+
+/* What the actor of a session belongs to; nothing without one. */
+static void
+ReadMemberships(const SessionContext *session, Memberships *memberships)
+{
+	if (session->identified)
+	{
+		MembershipsRead(session->actor, session->organization,
+						GetCurrentStatementStartTimestamp(), memberships);
+		return;
+	}
+	memset(memberships, 0, sizeof(Memberships));
+	memberships->from = DT_NOBEGIN;
+	memberships->until = DT_NOEND;
+}
+
+/* Do the memberships that were read hold at the time of this statement? */
+static inline bool
+MembershipsHold(void)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	return now >= Belongs.from && now < Belongs.until;
 }
 
 /*
@@ -191,6 +310,8 @@ static void
 LoadSession(void)
 {
 	SessionContext fresh;
+	Memberships memberships;
+	bool changed;
 
 	Loaded = false;
 	do
@@ -199,19 +320,27 @@ LoadSession(void)
 		LoadedRole = GetSessionUserId();
 		LoadedContext = SessionTick;
 		LoadedCatalog = CatalogGeneration();
-		memset(&fresh, 0, sizeof(fresh));
-		fresh.purpose = PHI_PURPOSE_NONE;
-		if (PhiPreloaded && ExtensionInstalled())
-			LoadEnrollment(&fresh, LoadedRole);
-		ApplyStatedPurpose(&fresh, LoadedRole);
-	} while (Stale || LoadedCatalog != CatalogGeneration());
+		LoadedTransaction = CurrentLocalTransaction();
+		LoadedUntil = ReadSession(&fresh);
+		ReadMemberships(&fresh, &memberships);
+	} while (Stale || LoadedContext != SessionTick || LoadedCatalog != CatalogGeneration());
 
-	if (memcmp(&fresh, &Session, sizeof(fresh)) != 0)
-	{
-		memcpy(&Session, &fresh, sizeof(fresh));
+	changed = memcmp(&fresh, &Session, sizeof(fresh)) != 0 ||
+			  memcmp(memberships.of, Belongs.of, sizeof(Belongs.of)) != 0;
+	memcpy(&Session, &fresh, sizeof(fresh));
+	memcpy(&Belongs, &memberships, sizeof(Belongs));
+	if (changed)
 		Generation++;
-	}
 	Loaded = true;
+}
+
+/* Does the answer still hold as time goes on? */
+static inline bool
+HoldsNow(void)
+{
+	if (Session.source == SESSION_TOKEN && LoadedTransaction != CurrentLocalTransaction())
+		return false;
+	return LoadedUntil == 0 || GetCurrentStatementStartTimestamp() < LoadedUntil;
 }
 
 const SessionContext *
@@ -220,12 +349,24 @@ SessionCurrent(void)
 	static const SessionContext nobody = {.purpose = PHI_PURPOSE_NONE};
 
 	if (likely(Loaded && !Stale && LoadedRole == GetSessionUserId() &&
-			   LoadedContext == SessionTick && LoadedCatalog == CatalogGeneration()))
+			   LoadedContext == SessionTick && LoadedCatalog == CatalogGeneration() && HoldsNow() &&
+			   MembershipsHold()))
 		return &Session;
 	if (!IsTransactionState())
 		return &nobody;
 	LoadSession();
 	return &Session;
+}
+
+void
+SessionRequireUnexpired(void)
+{
+	const SessionContext *session = SessionCurrent();
+
+	if (session->source == SESSION_TOKEN && !IsParallelWorker() &&
+		GetCurrentTimestamp() >= session->expires_at)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("the login has expired"),
+						errhint("Log in with a token that is still valid.")));
 }
 
 uint64
@@ -246,8 +387,7 @@ SessionReferences(uint64 *references)
 	references[count++] = ActorReference("actor", session->actor);
 	for (int i = 0; i < session->role_count; i++)
 		references[count++] = ActorReference("role", session->roles[i]);
-	if (session->organization[0] != '\0')
-		references[count++] = ActorReference("organization", session->organization);
+	count += MembershipReferences(&Belongs, references + count);
 	for (int i = 0; i < session->group_count; i++)
 		references[count++] = ActorReference("group", session->groups[i]);
 	return count;
@@ -257,5 +397,10 @@ void
 SessionInit(void)
 {
 	ContextInit();
+	JwksInit();
+	UsesInit();
+	AttemptsInit();
+	LoginInit();
+	StepUpInit();
 	CacheRegisterRelcacheCallback(EnrollmentInvalidated, (Datum) 0);
 }

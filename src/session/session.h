@@ -2,8 +2,9 @@
  * session.h
  *		Who is asking, in which workforce roles, for which purpose.
  *
- * The answer comes from the context setting (context.c) or, without a login,
- * from the enrollment of session_user (session.c).
+ * The answer comes from a login with a token (login.c), which the context
+ * setting carries (context.c), or without one from the enrollment of
+ * session_user (session.c).
  *-------------------------------------------------------------------------
  */
 #ifndef PHI_SESSION_H
@@ -16,7 +17,8 @@
 
 #define SESSION_MAX_ROLES      16
 #define SESSION_MAX_GROUPS     32
-#define SESSION_MAX_REFERENCES (SESSION_MAX_ROLES + SESSION_MAX_GROUPS + 2)
+#define SESSION_MAX_MEMBERSHIPS 128 /* groups and organizations on record, with those above */
+#define SESSION_MAX_REFERENCES (SESSION_MAX_ROLES + SESSION_MAX_GROUPS + SESSION_MAX_MEMBERSHIPS + 2)
 #define SESSION_NAME_SIZE      128 /* bytes, with the terminator */
 
 /* Where the identity comes from. */
@@ -55,14 +57,30 @@ extern const SessionContext *SessionCurrent(void);
 extern uint64 SessionGeneration(void);
 
 /*
- * Moves with every change of the context setting: for the row predicate, which
- * cannot afford a call a row.  Together with session_user and the relcache
- * invalidations it covers what SessionGeneration() does.
+ * Moves with every change of the context setting and of the tables that the
+ * session is read from: for the row predicate, which cannot afford a call a
+ * row.  Together with session_user and the statement's time it covers what
+ * SessionGeneration() does.
  */
 extern uint64 SessionTick;
 
-/* The references the session stands for: actor, roles, organization, groups; at most SESSION_MAX_REFERENCES. */
+/*
+ * The references the session stands for, the actor's first: roles, groups and
+ * organizations by its login and by phi.membership; at most SESSION_MAX_REFERENCES.
+ */
 extern int SessionReferences(uint64 *references);
+
+/*
+ * Raise when the token of the session has expired by the clock, though not when
+ * the statement began: a block that runs for hours does not outlive its login.
+ */
+extern void SessionRequireUnexpired(void);
+
+/*
+ * Called with what happened to identities: login, or verify_totp.  A failure has a reason,
+ * one word that is for the log alone.  Set by the audit log; never NULL.
+ */
+extern void (*SessionEvent)(const char *action, const char *failure);
 
 extern void PortalInit(void);  /* from _PG_init: executor hooks */
 extern void SessionInit(void); /* from _PG_init: the context setting */

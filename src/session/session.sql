@@ -71,15 +71,244 @@ REVOKE ALL ON FUNCTION phi.set_purpose(text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.set_purpose(text) IS
 	'States the purpose of what the session does next: an HL7 purpose of use that its identity allows';
 
+CREATE FUNCTION phi.login(token text, purpose text DEFAULT NULL, session boolean DEFAULT false) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_login';
+REVOKE ALL ON FUNCTION phi.login(text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.login(text, text, boolean) IS
+	'Takes the identity of a signed token until the transaction ends, or for the session where phi.session_login allows that';
+
 CREATE FUNCTION phi.logout() RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_logout';
 REVOKE ALL ON FUNCTION phi.logout() FROM PUBLIC;
 COMMENT ON FUNCTION phi.logout() IS
-	'Forgets the stated purpose; the identity of an enrolled login role stays with the role';
+	'Forgets the login and what the session has stated; the identity of an enrolled login role stays with the role';
 
 CREATE FUNCTION phi.whoami(OUT identified boolean, OUT actor text, OUT organization text,
-	OUT workforce_roles text[], OUT purpose text, OUT allowed_purposes text[], OUT source text)
+	OUT workforce_roles text[], OUT purpose text, OUT allowed_purposes text[], OUT source text,
+	OUT groups text[], OUT token_id text, OUT expires_at timestamptz, OUT step_up_at timestamptz,
+	OUT step_up_fresh boolean)
 	RETURNS record
 	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_whoami';
 REVOKE ALL ON FUNCTION phi.whoami() FROM PUBLIC;
 COMMENT ON FUNCTION phi.whoami() IS 'The identity and purpose that decisions in this session are made for';
+
+-------------------------------------------------------------------------------
+-- session: revocation of tokens and actors
+-------------------------------------------------------------------------------
+
+CREATE TABLE phi.token_revocation
+(
+	token_id text COLLATE pg_catalog."C" PRIMARY KEY,
+	expires_at timestamptz,
+	reason text,
+	revoked_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE phi.token_revocation IS 'Tokens that are no identity any more; of no use once the token has expired';
+
+CREATE TABLE phi.actor_revocation
+(
+	actor text COLLATE pg_catalog."C" PRIMARY KEY,
+	reason text,
+	revoked_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE phi.actor_revocation IS 'Actors that have no identity any more, by token or by enrollment';
+
+CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON phi.token_revocation
+	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
+ALTER TABLE phi.token_revocation ENABLE ALWAYS TRIGGER policy_changed;
+CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON phi.actor_revocation
+	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
+ALTER TABLE phi.actor_revocation ENABLE ALWAYS TRIGGER policy_changed;
+
+SELECT pg_catalog.pg_extension_config_dump('phi.token_revocation', '');
+SELECT pg_catalog.pg_extension_config_dump('phi.actor_revocation', '');
+
+CREATE FUNCTION phi.revoke_token(token_id text, expires_at timestamptz DEFAULT NULL, reason text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF coalesce(revoke_token.token_id, '') OPERATOR(pg_catalog.=) '' THEN
+		RAISE EXCEPTION 'the token id must not be empty' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO phi.token_revocation (token_id, expires_at, reason)
+		VALUES (revoke_token.token_id, revoke_token.expires_at, revoke_token.reason)
+		ON CONFLICT ON CONSTRAINT token_revocation_pkey DO NOTHING;
+	PERFORM phi.audit_record('revoke_token', 'phi.token_revocation'::pg_catalog.regclass,
+		pg_catalog.format('token %s', revoke_token.token_id));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.revoke_token(text, timestamptz, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.revoke_token(text, timestamptz, text) IS
+	'Ends a token before it expires, in every session from its next statement';
+
+CREATE FUNCTION phi.restore_token(token_id text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM phi.token_revocation AS r WHERE r.token_id OPERATOR(pg_catalog.=) restore_token.token_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the token is not revoked' USING ERRCODE = 'undefined_object';
+	END IF;
+	PERFORM phi.audit_record('restore_token', 'phi.token_revocation'::pg_catalog.regclass,
+		pg_catalog.format('token %s', restore_token.token_id));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.restore_token(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.restore_token(text) IS 'Takes the revocation of a token back';
+
+CREATE FUNCTION phi.revoke_actor(actor text, reason text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF coalesce(revoke_actor.actor, '') OPERATOR(pg_catalog.=) '' THEN
+		RAISE EXCEPTION 'the actor must not be empty' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO phi.actor_revocation (actor, reason) VALUES (revoke_actor.actor, revoke_actor.reason)
+		ON CONFLICT ON CONSTRAINT actor_revocation_pkey DO NOTHING;
+	PERFORM phi.audit_record('revoke_actor', 'phi.actor_revocation'::pg_catalog.regclass,
+		pg_catalog.format('actor %s', revoke_actor.actor));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.revoke_actor(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.revoke_actor(text, text) IS
+	'Takes every identity of an actor away, by token or enrollment, in every session from its next statement';
+
+CREATE FUNCTION phi.restore_actor(actor text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM phi.actor_revocation AS r WHERE r.actor OPERATOR(pg_catalog.=) restore_actor.actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the actor is not revoked' USING ERRCODE = 'undefined_object';
+	END IF;
+	PERFORM phi.audit_record('restore_actor', 'phi.actor_revocation'::pg_catalog.regclass,
+		pg_catalog.format('actor %s', restore_actor.actor));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.restore_actor(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.restore_actor(text) IS 'Takes the revocation of an actor back';
+
+CREATE FUNCTION phi.forget_revocations() RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	forgotten bigint;
+BEGIN
+	DELETE FROM phi.token_revocation AS r
+		WHERE r.expires_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 hour');
+	GET DIAGNOSTICS forgotten = ROW_COUNT;
+	RETURN forgotten;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.forget_revocations() FROM PUBLIC;
+COMMENT ON FUNCTION phi.forget_revocations() IS
+	'Deletes revocations of tokens that expired an hour ago or earlier, by what phi.revoke_token() was told; returns how many';
+
+-------------------------------------------------------------------------------
+-- session: step-up by one-time passwords
+-------------------------------------------------------------------------------
+
+CREATE TABLE phi.totp
+(
+	actor text COLLATE pg_catalog."C" PRIMARY KEY,
+	algorithm text NOT NULL,
+	digits int NOT NULL,
+	sealed_secret bytea NOT NULL,
+	enrolled_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	confirmed_at timestamptz
+);
+COMMENT ON TABLE phi.totp IS 'Secrets of one-time passwords, sealed; one counts once its actor has confirmed it';
+SELECT pg_catalog.pg_extension_config_dump('phi.totp', '');
+
+CREATE FUNCTION phi.totp_make(actor text, algorithm text, digits int, OUT sealed_secret bytea, OUT uri text)
+	RETURNS record
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_totp_make';
+REVOKE ALL ON FUNCTION phi.totp_make(text, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION phi.totp_make(text, text, int) IS 'Internal: a new secret of one-time passwords, sealed for an actor, and its URI';
+
+CREATE FUNCTION phi.totp_check(code text) RETURNS boolean
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_totp_check';
+REVOKE ALL ON FUNCTION phi.totp_check(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.totp_check(text) IS 'Internal: tries a code of a secret that is not yet confirmed';
+
+CREATE FUNCTION phi.totp_forget(actor text) RETURNS void
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_totp_forget';
+REVOKE ALL ON FUNCTION phi.totp_forget(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.totp_forget(text) IS 'Internal: forgets the wrong codes of an actor';
+
+CREATE FUNCTION phi.enroll_totp(actor text, algorithm text DEFAULT 'SHA1', digits int DEFAULT 6) RETURNS text
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made record;
+BEGIN
+	PERFORM phi.ensure_keys();
+	SELECT m.sealed_secret, m.uri INTO made
+		FROM phi.totp_make(enroll_totp.actor, enroll_totp.algorithm, enroll_totp.digits) AS m;
+	IF made.uri IS NULL THEN
+		RAISE EXCEPTION 'actor, algorithm and digits must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	DELETE FROM phi.totp AS t WHERE t.actor OPERATOR(pg_catalog.=) enroll_totp.actor;
+	INSERT INTO phi.totp (actor, algorithm, digits, sealed_secret)
+		VALUES (enroll_totp.actor, enroll_totp.algorithm, enroll_totp.digits, made.sealed_secret);
+	PERFORM phi.audit_record('enroll_totp', 'phi.totp'::pg_catalog.regclass,
+		pg_catalog.format('actor %s', enroll_totp.actor));
+	RETURN made.uri;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.enroll_totp(text, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION phi.enroll_totp(text, text, int) IS
+	'Makes a new secret of one-time passwords for an actor, in place of a former one, and returns it as an otpauth URI, once';
+
+CREATE FUNCTION phi.confirm_totp(code text) RETURNS boolean
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	who text := (SELECT w.actor FROM phi.whoami() AS w);
+BEGIN
+	IF NOT coalesce(phi.totp_check(confirm_totp.code), false) THEN
+		RETURN false;
+	END IF;
+	UPDATE phi.totp AS t SET confirmed_at = pg_catalog.now()
+		WHERE t.actor OPERATOR(pg_catalog.=) who AND t.confirmed_at IS NULL;
+	PERFORM phi.audit_record('confirm_totp', 'phi.totp'::pg_catalog.regclass, NULL);
+	RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.confirm_totp(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.confirm_totp(text) IS
+	'Shows that the actor of the session has the secret made for him; from then on it steps sessions up';
+
+CREATE FUNCTION phi.verify_totp(code text) RETURNS boolean
+	LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'phi_verify_totp';
+REVOKE ALL ON FUNCTION phi.verify_totp(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.verify_totp(text) IS
+	'Steps the session up with a one-time password of its actor; false when it is wrong, was used, or the actor is locked out';
+
+CREATE FUNCTION phi.unlock_totp(actor text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM phi.totp_forget(unlock_totp.actor);
+	PERFORM phi.audit_record('unlock_totp', 'phi.totp'::pg_catalog.regclass,
+		pg_catalog.format('actor %s', unlock_totp.actor));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.unlock_totp(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.unlock_totp(text) IS 'Lets an actor who is locked out try one-time passwords again';
+
+CREATE FUNCTION phi.remove_totp(actor text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM phi.totp AS t WHERE t.actor OPERATOR(pg_catalog.=) remove_totp.actor;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the actor has no one-time passwords' USING ERRCODE = 'undefined_object';
+	END IF;
+	PERFORM phi.audit_record('remove_totp', 'phi.totp'::pg_catalog.regclass,
+		pg_catalog.format('actor %s', remove_totp.actor));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.remove_totp(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.remove_totp(text) IS 'Takes the one-time passwords of an actor away; a session that has stepped up stays so until that is stale';

@@ -22,6 +22,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -57,6 +58,7 @@ typedef struct OnlineColumn
 typedef struct OnlineTable
 {
 	Oid relid;
+	Oid root; /* the table that is being protected: relid, or its topmost parent */
 	TupleDesc descriptor;
 	AttrNumber subject;
 	AttrNumber labels; /* or 0 */
@@ -144,7 +146,9 @@ ReadTable(Relation relation, const Trigger *trigger)
 	if (trigger->tgnargs < 6 || trigger->tgnargs - 3 < pg_strtoint32(args[2]) ||
 		pg_strtoint32(args[2]) > INDEX_MAX_KEYS)
 		elog(ERROR, "unexpected arguments of trigger \"%s\"", trigger->tgname);
-	table->relid = RelationGetRelid(relation);
+	table->relid = table->root = RelationGetRelid(relation);
+	if (relation->rd_rel->relispartition)
+		table->root = llast_oid(get_partition_ancestors(table->relid));
 	table->descriptor = RelationGetDescr(relation);
 	table->subject = FindColumn(relation, args[0]);
 	if (args[1][0] != '\0')
@@ -196,7 +200,7 @@ ColumnPlace(SealTarget *target, const OnlineTable *table, const OnlineColumn *co
 			const RowPlace *place)
 {
 	target->column = RegistryColumn(column->column_id);
-	if (!target->column || target->column->relation != table->relid || target->column->sealed)
+	if (!target->column || target->column->relation != table->root || target->column->sealed)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("trigger \"%s\" of table \"%s\" is out of place", ONLINE_TRIGGER,

@@ -46,6 +46,12 @@ InnerTypeOid(InnerType inner)
 	return Inners[inner].oid;
 }
 
+const char *
+InnerName(InnerType inner)
+{
+	return Inners[inner].encrypted_name + strlen("encrypted_");
+}
+
 /* The position of type among our types, or INNER_COUNT. */
 static InnerType
 FindEncrypted(Oid type)

@@ -21,6 +21,9 @@ typedef enum InnerType
 
 extern Oid InnerTypeOid(InnerType inner);
 
+/* Its name, as a part of the encrypted type's. */
+extern const char *InnerName(InnerType inner);
+
 /* The inner type of one of our types, or of a plain type; raises for any other. */
 extern InnerType InnerOfEncrypted(Oid type);
 extern InnerType InnerOfPlain(Oid type);

@@ -9,7 +9,7 @@
  */
 #include "platform/platform.h"
 
-#include "core/token.h"
+#include "core/fpe.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
 #include "utils/builtins.h"
@@ -58,7 +58,7 @@ Transform(FunctionCallInfo fcinfo, phi_status (*transform)(phi_bytes, uint8_t *,
 Datum
 phi_fpe_token(PG_FUNCTION_ARGS)
 {
-	return Transform(fcinfo, phi_token_encrypt);
+	return Transform(fcinfo, phi_fpe_encrypt);
 }
 
 /*
@@ -67,7 +67,7 @@ phi_fpe_token(PG_FUNCTION_ARGS)
 Datum
 phi_fpe_value(PG_FUNCTION_ARGS)
 {
-	return Transform(fcinfo, phi_token_decrypt);
+	return Transform(fcinfo, phi_fpe_decrypt);
 }
 
 /*

@@ -36,6 +36,9 @@ typedef struct RevealState
 {
 	InnerType inner;
 	StringInfoData keys;
+	int key_end;			   /* argument after those of the key: the planner's mark, or none */
+	bool described;			   /* labels and attributes of the row come after the mark */
+	RowAttributes attributes;
 	const ProtectedColumn *column; /* of the last value, and the registry it is from */
 	uint64 registry_generation;
 	text *cap_name; /* of reveal_as: its form argument, as it was last, and what it means */
@@ -50,6 +53,24 @@ typedef struct RevealCall
 	phi_form cap;          /* the most that may be shown */
 	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
 } RevealCall;
+
+/* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
+static void
+FindMark(FunctionCallInfo fcinfo, RevealState *state)
+{
+	Oid mark = PhiType("planner_mark");
+
+	state->key_end = PG_NARGS();
+	for (int i = 1; i < PG_NARGS(); i++)
+		if (get_fn_expr_argtype(fcinfo->flinfo, i) == mark)
+		{
+			state->key_end = i;
+			state->described = !PG_ARGISNULL(i) && PG_NARGS() == i + 2 + ROW_ATTRIBUTES;
+			break;
+		}
+	if (state->described)
+		AttributesInit(&state->attributes, fcinfo, state->key_end + 2);
+}
 
 /* The state of this call site. */
 static RevealState *
@@ -67,6 +88,7 @@ CallState(FunctionCallInfo fcinfo)
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &count);
 	state->inner = InnerOfEncrypted(arguments[0]);
 	initStringInfo(&state->keys);
+	FindMark(fcinfo, state);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -116,26 +138,36 @@ static void
 CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_header *header,
 		 const ProtectedColumn *column)
 {
-	if (PG_NARGS() <= first)
+	if (state->key_end <= first)
 		return;
 	resetStringInfo(&state->keys);
-	KeyArguments(fcinfo, first, PG_NARGS(), &state->keys);
+	KeyArguments(fcinfo, first, state->key_end, &state->keys);
 	if (header->row_token != TargetRowToken(column->uuid, &state->keys))
 		RaiseMoved(column, "row");
 }
 
+/* What is known of the row that the value stands in; NULL where it is not one of the column's table. */
+static const RowAttributes *
+ValueRow(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *column)
+{
+	if (!state->described || PG_GETARG_OID(state->key_end) != column->relation)
+		return NULL;
+	state->attributes.fcinfo = fcinfo;
+	return &state->attributes;
+}
+
 /*
  * The form that the session may see of a value under this header; none when
- * the decision is no.
+ * the decision is no.  Labels that its row has now count beside those that it
+ * was sealed under.
  */
 static phi_form
-PermittedForm(const phi_header *header, const ProtectedColumn *column)
+PermittedForm(const phi_header *header, const ProtectedColumn *column, const RowAttributes *row)
 {
 	phi_form form = SessionForm(column->kind);
 
 	if (form == PHI_FORM_NONE ||
-		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
-			 .permit)
+		!DecideAccess(header->subject_token, header->label_set, column, row).permit)
 		return PHI_FORM_NONE;
 	return form;
 }
@@ -145,7 +177,7 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 			Datum plain, bool *isnull)
 {
 	phi_header header = {.subject_token = subject_token, .label_set = label_set};
-	phi_form form = PermittedForm(&header, column);
+	phi_form form = PermittedForm(&header, column, NULL);
 
 	*isnull = form == PHI_FORM_NONE;
 	if (form == PHI_FORM_FULL)
@@ -178,7 +210,7 @@ OpenInForm(FunctionCallInfo fcinfo, const RevealState *state, const phi_header *
 	Datum shown;
 
 	NoteSensitiveStatement();
-	DisclosureNote(column->relation, NameStr(column->relation_name), header->subject_token);
+	DisclosureNote(column, form, header->subject_token, true);
 	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), header, &size);
 	shown = ShowForm(state->inner, column->kind, form, bytes, size, isnull);
 	SecretWipe(bytes, size);
@@ -204,7 +236,7 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = Min(PermittedForm(&header, column), call->cap);
+	form = Min(PermittedForm(&header, column, ValueRow(fcinfo, state, column)), call->cap);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
 	if (IsDead(&header))
@@ -306,6 +338,7 @@ phi_reveal_pseudonym(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	for (int i = 1; i < PG_NARGS(); i++)
 	{
+		const ProtectedColumn *column;
 		phi_header header;
 		Datum shown;
 		bool isnull = true;
@@ -319,8 +352,10 @@ phi_reveal_pseudonym(PG_FUNCTION_ARGS)
 		ReadHeader(PG_GETARG_DATUM(i), &header);
 		if (!header.bound || IsDead(&header))
 			continue;
-		if (!DecideAccess(header.subject_token, header.label_set, UINT64_MAX).permit)
-			PG_RETURN_NULL();
+		column = RegistryColumn(header.column_id);
+		if (!column ||
+			!DecideAccess(header.subject_token, header.label_set, column, NULL).permit)
+			continue;
 		shown = Pseudonym(header.subject_token, text_to_cstring(PG_GETARG_TEXT_PP(0)), &isnull);
 		if (isnull)
 			PG_RETURN_NULL();

@@ -51,7 +51,7 @@ BeginWriting(RowWriter *writer, const RowWalk *walk)
 	entry->relid = RelationGetRelid(relation);
 	entry->relkind = relation->rd_rel->relkind;
 	entry->rellockmode = RowExclusiveLock;
-	writer->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	writer->snapshot = RegisterSnapshot(walk->snapshot ? walk->snapshot : GetLatestSnapshot());
 	PushActiveSnapshot(writer->snapshot);
 	writer->estate = CreateExecutorState();
 	InitRangeTable(writer->estate, entry);

@@ -23,6 +23,7 @@ typedef struct RowWalk
 	/* Change the copy of a row that is needed and locked; false: the row stays as it is. */
 	bool (*change)(TupleTableSlot *copy, void *state);
 	void *state;
+	Snapshot snapshot; /* of the rows to look at, registered; NULL: the latest one of each batch */
 
 	/* answers */
 	int changed;      /* rows written */

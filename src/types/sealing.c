@@ -41,16 +41,21 @@ ReadHeader(Datum value, phi_header *header)
 }
 
 bool
-SealedFor(const phi_header *header, const SealTarget *target)
+SealedButForTag(const phi_header *header, const SealTarget *target)
 {
 	const ProtectedColumn *column = target->column;
 
 	return header->bound && header->column_id == column->column_id &&
 		   header->subject_token == target->subject_token &&
 		   header->row_token == target->row_token && header->label_set == target->label_set &&
-		   header->searchable == column->searchable &&
-		   (!column->searchable || header->search_tag[0] == column->search_generation ||
-			header->search_tag[0] == PHI_SEARCH_TAG_DEAD);
+		   header->searchable == column->searchable;
+}
+
+bool
+SealedFor(const phi_header *header, const SealTarget *target)
+{
+	return SealedButForTag(header, target) &&
+		   (!target->column->searchable || SearchTagCurrent(target->column, header));
 }
 
 bool

@@ -30,6 +30,9 @@ extern void ReadHeader(Datum value, phi_header *header);
 /* Is the value sealed for exactly this place, with a search tag (a dead one, too) where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);
 
+/* The same, whatever generation of search key the tag is of. */
+extern bool SealedButForTag(const phi_header *header, const SealTarget *target);
+
 /* Was the value sealed under a subject's key that was destroyed?  Nothing opens it any more. */
 extern bool IsDead(const phi_header *header);
 
@@ -59,8 +62,8 @@ extern struct varlena *RebindValue(Datum value, const phi_header *header, const 
 extern uint64 TargetRowToken(const uint8 *column_uuid, const StringInfoData *key_texts);
 
 /*
- * Arguments from position first on, before end, as a primary key: appends their
- * counted texts.  NULLs and a VARIADIC array are refused.
+ * Arguments from position first to before end as a primary key: appends their counted
+ * texts.  NULLs and a VARIADIC array are refused.
  */
 extern void KeyArguments(FunctionCallInfo fcinfo, int first, int end, StringInfo key_texts);
 

@@ -115,9 +115,9 @@ DeriveContextKey(const ContextKeyId *id, uint8 out[PHI_SHA256_SIZE])
 	CheckStatus(status, "derive a search key");
 }
 
-/* The key of a column's search context. */
+/* The key of a column's search context, of some generation. */
 static const uint8 *
-FindContextKey(const ProtectedColumn *column)
+FindContextKey(const ProtectedColumn *column, uint8 generation)
 {
 	ContextKeyId id;
 	ContextKey *entry;
@@ -133,7 +133,7 @@ FindContextKey(const ProtectedColumn *column)
 		namestrcpy(&id.context, NameStr(column->search_context));
 	else
 		memcpy(id.column, column->uuid, PHI_UUID_SIZE);
-	id.generation = column->search_generation;
+	id.generation = generation;
 	entry = hash_search(ContextKeys, &id, HASH_FIND, NULL);
 	if (entry)
 		return entry->key;
@@ -146,10 +146,11 @@ FindContextKey(const ProtectedColumn *column)
 }
 
 /*
- * The tag of plain text in a searchable column.
+ * The tag of plain text in a searchable column, of some generation.
  */
 void
-SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_TAG_SIZE])
+SearchTagOf(const ProtectedColumn *column, uint8 generation, phi_bytes plain,
+			uint8 tag[PHI_SEARCH_TAG_SIZE])
 {
 	const uint8 *key;
 	uint8 small[256];
@@ -158,7 +159,7 @@ SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_T
 	phi_status status;
 
 	NoteSensitiveStatement();
-	key = FindContextKey(column);
+	key = FindContextKey(column, generation);
 	normal.capacity = plain.size;
 	normal.data = plain.size <= sizeof(small) ? small : palloc(plain.size);
 	normal.size = 0;
@@ -170,7 +171,7 @@ SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_T
 	if (normal.data != small)
 		pfree(normal.data);
 	CheckStatus(status, "make a search tag");
-	tag[0] = column->search_generation;
+	tag[0] = generation;
 	memcpy(tag + 1, mac, PHI_SEARCH_TAG_SIZE - 1);
 }
 
@@ -178,7 +179,7 @@ SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_T
  * A header with the tag, and nothing behind it.
  */
 struct varlena *
-SearchKey(const ProtectedColumn *column, phi_bytes plain)
+SearchKey(const ProtectedColumn *column, uint8 generation, phi_bytes plain)
 {
 	Size size = VARHDRSZ + PHI_ENVELOPE_SEARCHABLE;
 	struct varlena *key = palloc0(size);
@@ -190,17 +191,17 @@ SearchKey(const ProtectedColumn *column, phi_bytes plain)
 	header.searchable = true;
 	header.dek_id = PG_UINT32_MAX; /* none: a search key is never opened */
 	header.column_id = column->column_id;
-	SearchTag(column, plain, header.search_tag);
+	SearchTagOf(column, generation, plain, header.search_tag);
 	CheckStatus(phi_header_write(&header, (uint8 *) VARDATA(key), &written), "make a search key");
 	return key;
 }
 
 struct varlena *
-SearchKeyOfText(const ProtectedColumn *column, Datum plain)
+SearchKeyOfText(const ProtectedColumn *column, uint8 generation, Datum plain)
 {
 	bool owned;
 
-	return SearchKey(column, InnerToBytes(INNER_TEXT, plain, &owned));
+	return SearchKey(column, generation, InnerToBytes(INNER_TEXT, plain, &owned));
 }
 
 const ProtectedColumn *
@@ -213,6 +214,19 @@ SearchableBySession(uint16 column_id)
 
 /* ---- comparison ---- */
 
+/* Raise: no single tag stands for a literal while the tags of a column are being moved. */
+static PHI_NORETURN void
+RaiseMoving(const ProtectedColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("an index of column \"%s\" of table \"%s\" cannot be searched for this value while "
+					"its search key is being rotated",
+					NameStr(column->name), NameStr(column->relation_name)),
+			 errhint("Compare the column with a literal or a parameter, not with a subquery, or wait "
+					 "for phi.retag() to end.")));
+}
+
 /* Raise: there is nothing to compare by. */
 static PHI_NORETURN void
 RaiseNotSearchable(void)
@@ -223,9 +237,12 @@ RaiseNotSearchable(void)
 							"revealed values.")));
 }
 
-/* Tag an unbound literal for a column; false for a session that may not search it. */
+/*
+ * Tag an unbound literal for a column, with the key of some generation, or of
+ * the column's one when that is 0; false for a session that may not search it.
+ */
 static bool
-TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id,
+TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id, uint8 generation,
 		   uint8 tag[PHI_SEARCH_TAG_SIZE])
 {
 	const ProtectedColumn *column = SearchableBySession(column_id);
@@ -237,10 +254,16 @@ TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id,
 
 	if (!column)
 		return false;
+	if (generation == 0)
+	{
+		if (column->next_generation != 0)
+			RaiseMoving(column);
+		generation = column->search_generation;
+	}
 	for (int i = 0; i < LITERALS; i++)
 	{
 		slot = &Literals[i];
-		if (slot->column_id == column_id && slot->registry_generation == RegistryGeneration() &&
+		if (slot->column_id == column_id && slot->tag[0] == generation && slot->registry_generation == RegistryGeneration() &&
 			KeysGeneration == KeyringGeneration() &&
 			memcmp(slot->nonce, nonce, PHI_XAES_NONCE_SIZE) == 0)
 		{
@@ -249,7 +272,7 @@ TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id,
 		}
 	}
 	plain = OpenBytes(literal, literal_header, &size);
-	SearchTag(column, phi_bytes_of(plain, size), tag);
+	SearchTagOf(column, generation, phi_bytes_of(plain, size), tag);
 	SecretWipe(plain, size);
 	pfree(plain);
 	slot = &Literals[NextLiteral];
@@ -263,10 +286,12 @@ TagLiteral(Datum literal, const phi_header *literal_header, uint16 column_id,
 
 /*
  * The tags of both sides.  False when a literal may not be searched by this
- * session: it then equals nothing and differs from nothing.
+ * session: it then equals nothing and differs from nothing.  A literal has the
+ * generation of the other side, which is what equality asks for; where tags
+ * are put in an order, it has the column's one.
  */
 static bool
-BothTags(Datum a, Datum b, uint8 tags[2][PHI_SEARCH_TAG_SIZE])
+BothTags(Datum a, Datum b, bool ordering, uint8 tags[2][PHI_SEARCH_TAG_SIZE])
 {
 	Datum values[2] = {a, b};
 	phi_header headers[2];
@@ -283,7 +308,8 @@ BothTags(Datum a, Datum b, uint8 tags[2][PHI_SEARCH_TAG_SIZE])
 			continue;
 		if (headers[i].bound || !headers[1 - i].searchable)
 			RaiseNotSearchable();
-		if (!TagLiteral(values[i], &headers[i], headers[1 - i].column_id, tags[i]))
+		if (!TagLiteral(values[i], &headers[i], headers[1 - i].column_id,
+						ordering ? 0 : headers[1 - i].search_tag[0], tags[i]))
 		{
 			memset(tags[i], 0, PHI_SEARCH_TAG_SIZE); /* generation 0 is no tag's */
 			return false;
@@ -298,7 +324,7 @@ CompareTags(Datum a, Datum b)
 {
 	uint8 tags[2][PHI_SEARCH_TAG_SIZE];
 
-	(void) BothTags(a, b, tags);
+	(void) BothTags(a, b, true, tags);
 	return memcmp(tags[0], tags[1], PHI_SEARCH_TAG_SIZE);
 }
 
@@ -310,7 +336,7 @@ phi_search_eq(PG_FUNCTION_ARGS)
 {
 	uint8 tags[2][PHI_SEARCH_TAG_SIZE];
 
-	PG_RETURN_BOOL(BothTags(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), tags) &&
+	PG_RETURN_BOOL(BothTags(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), false, tags) &&
 				   memcmp(tags[0], tags[1], PHI_SEARCH_TAG_SIZE) == 0);
 }
 
@@ -323,7 +349,7 @@ phi_search_ne(PG_FUNCTION_ARGS)
 {
 	uint8 tags[2][PHI_SEARCH_TAG_SIZE];
 
-	PG_RETURN_BOOL(BothTags(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), tags) &&
+	PG_RETURN_BOOL(BothTags(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), false, tags) &&
 				   memcmp(tags[0], tags[1], PHI_SEARCH_TAG_SIZE) != 0);
 }
 
@@ -346,7 +372,7 @@ CompareWithText(Datum sealed, Datum plain)
 	column = SearchableBySession(header.column_id);
 	if (!column)
 		return -1;
-	SearchTag(column, InnerToBytes(INNER_TEXT, plain, &owned), tag);
+	SearchTagOf(column, header.search_tag[0], InnerToBytes(INNER_TEXT, plain, &owned), tag);
 	return memcmp(tag, header.search_tag, PHI_SEARCH_TAG_SIZE) != 0;
 }
 
@@ -412,7 +438,7 @@ phi_search_value(PG_FUNCTION_ARGS)
 
 	if (!column)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(SearchKeyOfText(column, PG_GETARG_DATUM(0)));
+	PG_RETURN_POINTER(SearchKeyOfText(column, column->search_generation, PG_GETARG_DATUM(0)));
 }
 
 /*

@@ -229,25 +229,6 @@ SameContext(const ProtectedColumn *a, const ProtectedColumn *b)
 			strcmp(NameStr(a->search_context), NameStr(b->search_context)) == 0);
 }
 
-/* The condition to add to a = b, or NULL. */
-static Node *
-SearchCondition(SearchContext *context, Node *a, Node *b)
-{
-	Revealed left;
-	Revealed right;
-
-	if (!FindRevealed(context->query, a, &left))
-		return NULL;
-	if (FindRevealed(context->query, b, &right))
-		return SameContext(left.column, right.column)
-				   ? SealedEquals(context, left.sealed, (Expr *) right.sealed)
-				   : NULL;
-	if (contain_volatile_functions(b) || contain_subplans(b))
-		return NULL;
-	return SealedEquals(context, left.sealed,
-						CallWithColumn("search_value", context->sealed_type, b, left.column));
-}
-
 /* sealed = ANY (what). */
 static Node *
 SealedAny(SearchContext *context, Node *sealed, const char *function, Node *array,
@@ -263,6 +244,47 @@ SealedAny(SearchContext *context, Node *sealed, const char *function, Node *arra
 		sealed, CallWithColumn(function, get_array_type(context->sealed_type), array, column));
 	condition->location = -1;
 	return (Node *) condition;
+}
+
+/*
+ * sealed = what the value is for the column, by one of our functions; while
+ * tags are being moved to another generation, either of two, by the function
+ * for arrays.
+ */
+static Node *
+SealedEqualsPlain(SearchContext *context, Var *sealed, Node *plain, const ProtectedColumn *column,
+				  const char *function, const char *array_function)
+{
+	ArrayExpr *array;
+
+	if (column->next_generation == 0)
+		return SealedEquals(context, sealed,
+							CallWithColumn(function, context->sealed_type, plain, column));
+	array = makeNode(ArrayExpr);
+	array->array_typeid = get_array_type(exprType(plain));
+	array->array_collid = exprCollation(plain);
+	array->element_typeid = exprType(plain);
+	array->elements = list_make1(copyObject(plain));
+	array->location = -1;
+	return SealedAny(context, (Node *) sealed, array_function, (Node *) array, column);
+}
+
+/* The condition to add to a = b, or NULL. */
+static Node *
+SearchCondition(SearchContext *context, Node *a, Node *b)
+{
+	Revealed left;
+	Revealed right;
+
+	if (!FindRevealed(context->query, a, &left))
+		return NULL;
+	if (FindRevealed(context->query, b, &right))
+		return SameContext(left.column, right.column)
+				   ? SealedEquals(context, left.sealed, (Expr *) right.sealed)
+				   : NULL;
+	if (contain_volatile_functions(b) || contain_subplans(b))
+		return NULL;
+	return SealedEqualsPlain(context, left.sealed, b, left.column, "search_value", "search_values");
 }
 
 /* revealed = ANY (array): the condition with the sealed one added; or NULL. */
@@ -306,9 +328,8 @@ RewriteSealedLiteral(SearchContext *context, OpExpr *equality)
 
 		if (column && !contain_var_clause(literal) && !contain_volatile_functions(literal) &&
 			!contain_subplans(literal))
-			return SealedEquals(context, (Var *) sealed,
-								CallWithColumn("search_sealed_value", context->sealed_type, literal,
-											   column));
+			return SealedEqualsPlain(context, (Var *) sealed, literal, column,
+									 "search_sealed_value", "search_sealed_values");
 	}
 	return NULL;
 }
@@ -327,8 +348,7 @@ RewriteSealedText(SearchContext *context, OpExpr *equality)
 	column = PlainlySearchable(context, sealed);
 	if (!column || contain_volatile_functions(plain) || contain_subplans(plain))
 		return NULL;
-	return SealedEquals(context, (Var *) sealed,
-						CallWithColumn("search_value", context->sealed_type, plain, column));
+	return SealedEqualsPlain(context, (Var *) sealed, plain, column, "search_value", "search_values");
 }
 
 /* sealed = ANY (array of literals or texts): they are tagged for the column; or NULL. */

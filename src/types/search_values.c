@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/shmem.h"
 #include "types/sealing.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -21,14 +22,14 @@ PG_FUNCTION_INFO_V1(phi_search_sealed_values);
 
 /* The search key of one text. */
 static Datum
-KeyOfText(const ProtectedColumn *column, Datum value)
+KeyOfText(const ProtectedColumn *column, uint8 generation, Datum value)
 {
-	return PointerGetDatum(SearchKeyOfText(column, value));
+	return PointerGetDatum(SearchKeyOfText(column, generation, value));
 }
 
-/* The search key of one sealed literal; a stored value is its own. */
+/* The search key of one sealed literal; a stored value is its own, where it has the generation. */
 static Datum
-KeyOfSealed(const ProtectedColumn *column, Datum value)
+KeyOfSealed(const ProtectedColumn *column, uint8 generation, Datum value)
 {
 	phi_header header;
 	uint8 *plain;
@@ -36,39 +37,52 @@ KeyOfSealed(const ProtectedColumn *column, Datum value)
 	Datum key;
 
 	ReadHeader(value, &header);
-	if (header.bound)
+	if (header.bound && (!header.searchable || header.search_tag[0] == generation ||
+						 header.dek_id == PG_UINT32_MAX))
 		return value;
 	plain = OpenBytes(value, &header, &size);
-	key = PointerGetDatum(SearchKey(column, phi_bytes_of(plain, size)));
+	key = PointerGetDatum(SearchKey(column, generation, phi_bytes_of(plain, size)));
 	SecretWipe(plain, size);
 	pfree(plain);
 	return key;
 }
 
-/* Replace every element; NULL for a session that does not see the column's kind in full. */
+/*
+ * Replace every element, by two while tags are being moved to another
+ * generation; NULL for a session that does not see the column's kind in full.
+ */
 static Datum
 TagElements(FunctionCallInfo fcinfo, Oid element,
-			Datum (*key_of)(const ProtectedColumn *, Datum))
+			Datum (*key_of)(const ProtectedColumn *, uint8, Datum))
 {
 	const ProtectedColumn *column = SearchableBySession((uint16) PG_GETARG_INT32(1));
 	Oid sealed = PhiType("encrypted_text");
 	Datum *values;
+	Datum *keys;
 	bool *nulls;
+	bool *no_keys;
 	int count;
+	int made = 0;
 	int bounds[1] = {1};
 
 	if (!column)
 		PG_RETURN_NULL();
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), element, -1, false, TYPALIGN_INT, &values, &nulls,
 					  &count);
+	keys = palloc(mul_size(sizeof(Datum), 2 * (Size) count + 1));
+	no_keys = palloc(mul_size(sizeof(bool), 2 * (Size) count + 1));
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!nulls[i])
-			values[i] = key_of(column, values[i]);
+		no_keys[made] = nulls[i];
+		keys[made++] = nulls[i] ? (Datum) 0 : key_of(column, column->search_generation, values[i]);
+		if (nulls[i] || column->next_generation == 0)
+			continue;
+		no_keys[made] = false;
+		keys[made++] = key_of(column, column->next_generation, values[i]);
 	}
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &count, bounds, sealed, -1, false,
-											 TYPALIGN_INT));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_md_array(keys, no_keys, 1, &made, bounds, sealed, -1, false, TYPALIGN_INT));
 }
 
 /*
@@ -100,5 +114,5 @@ phi_search_sealed_value(PG_FUNCTION_ARGS)
 
 	if (!column)
 		PG_RETURN_NULL();
-	return KeyOfSealed(column, PG_GETARG_DATUM(0));
+	return KeyOfSealed(column, column->search_generation, PG_GETARG_DATUM(0));
 }

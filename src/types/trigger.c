@@ -28,6 +28,8 @@
 #include "consent/consent.h"
 #include "keyring/keyring.h"
 #include "miscadmin.h"
+#include "types/search.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
@@ -213,10 +215,9 @@ MayRevealFully(const phi_header *header)
 	const ProtectedColumn *column = RegistryColumn(header->column_id);
 
 	if (!column || SessionForm(column->kind) != PHI_FORM_FULL ||
-		!DecideAccess(header->subject_token, header->label_set, UINT64CONST(1) << column->kind)
-			 .permit)
+		!DecideAccess(header->subject_token, header->label_set, column, NULL).permit)
 		return false;
-	DisclosureNote(column->relation, NameStr(column->relation_name), header->subject_token);
+	DisclosureNote(column, PHI_FORM_FULL, header->subject_token, false);
 	return true;
 }
 
@@ -242,6 +243,8 @@ MayRebind(const TriggerData *trigger, const RowState *row, const SealTarget *tar
 	HeapTuple old = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_trigtuple : NULL;
 
 	/* Only the labels or the search tag differ: they follow the row and the column. */
+	if (SealedButForTag(header, target))
+		return true;
 	if (header->column_id == column->column_id && header->row_token == target->row_token &&
 		header->subject_token == target->subject_token && target->row_token != 0 &&
 		LabelsKept(header->label_set, target->label_set))
@@ -252,6 +255,20 @@ MayRebind(const TriggerData *trigger, const RowState *row, const SealTarget *tar
 	if (SealedByThisCommand(value, header))
 		return true;
 	return !OwnerMayHaveWritten(trigger, column->attnum) && MayRevealFully(header);
+}
+
+/* Does an update leave the value as it was, bit by bit? */
+static bool
+Unchanged(const TriggerData *trigger, const RowState *row, const ProtectedColumn *column, Datum value)
+{
+	Form_pg_attribute attribute = TupleDescAttr(row->descriptor, column->attnum - 1);
+	bool isnull;
+	Datum old;
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return false;
+	old = heap_getattr(trigger->tg_trigtuple, column->attnum, row->descriptor, &isnull);
+	return !isnull && datum_image_eq(old, value, attribute->attbyval, attribute->attlen);
 }
 
 /* The value as it is to be stored: itself when it is in its place. */
@@ -266,12 +283,18 @@ SealColumn(const TriggerData *trigger, const RowState *row, const ProtectedColum
 
 	ColumnTarget(&target, row, column);
 	ReadHeader(value, &header);
+	if (column->next_generation != 0 && HasLiveTag(&header) && !Unchanged(trigger, row, column, value))
+		target.column = SearchHold(column, &header);
 	in_place = SealedFor(&header, &target);
 	if (in_place && !(column->shreddable && HasLiveTag(&header)))
 		return value;
 	if (IsDead(&header))
 		return HasLiveTag(&header) ? PointerGetDatum(DeadenTag(value, &header)) : value;
 	if (in_place)
+		return value;
+	/* What does not open keeps the tag of a generation that is gone, and its row can be updated. */
+	if (header.searchable && !SearchTagCurrent(target.column, &header) &&
+		Unchanged(trigger, row, column, value) && SealedButForTag(&header, &target))
 		return value;
 	if (header.bound && !MayRebind(trigger, row, &target, value, &header))
 		RefuseForeign(row, column);

@@ -13,6 +13,8 @@
 audit_rows=$(scaled 100000)
 audit_times=$PHI_TMP/audit.times
 
+# Sealing has a figure of its own: the audit worker does not do it meanwhile.
+run_psql -q -c "ALTER SYSTEM SET phi.audit_seal_interval = 0" -c "SELECT pg_reload_conf()" -o /dev/null
 make_database audit
 run_psql -q -d audit >/dev/null <<'SQL'
 CREATE ROLE audit_writer LOGIN;
@@ -90,4 +92,70 @@ time_queries "$audit_times" postgres audit 3 verify "SELECT * FROM phi.audit_ver
 	sha256 "SELECT count(sha256(salt)) FROM phi_audit.event"
 figure "$audit_times" audit/seal seal - rows/s - "$audit_events"
 figure "$audit_times" audit/verify verify - rows/s '>= 500000' "$audit_events"
+
+# Proofs, a subject's events, an export and its check offline.
+audit_event=$(value postgres audit "SELECT event_id FROM phi_audit.leaf WHERE leaf_index = (SELECT max(leaf_index) / 2 FROM phi_audit.leaf)")
+time_queries "$audit_times" postgres audit 3 proof "SELECT phi.audit_proof($audit_event)" \
+	subject "SELECT count(*) FROM phi.disclosures('7')" \
+	accounting "SELECT count(*) FROM phi.accounting_of_disclosures('7')" \
+	export "SELECT count(*) FROM phi.audit_export()"
+audit_leaves=$(value postgres audit "SELECT count(*) FROM phi_audit.leaf")
+figure "$audit_times" audit/proof proof - ms -
+figure "$audit_times" audit/disclosures_of_a_subject subject - ms -
+figure "$audit_times" audit/accounting accounting - ms -
+figure "$audit_times" audit/export export - rows/s - "$audit_leaves"
+if [ -x "$top/build/phi_verify" ]; then
+	run_psql -q -At -d audit -c "SELECT phi.audit_export()" >"$PHI_TMP/audit.ndjson"
+	for ((round = 1; round <= 3; round++)); do
+		begun=$(date +%s%N)
+		"$top/build/phi_verify" "$PHI_TMP/audit.ndjson" >/dev/null || die "audit: the export is not good"
+		echo "offline $((($(date +%s%N) - begun) / 1000000))" >>"$audit_times"
+	done
+	figure "$audit_times" audit/verify_offline offline - rows/s - "$audit_leaves"
+fi
 run_psql -q -c "DROP DATABASE audit"
+
+# Disclosures: a point read of two columns by eight clients, with fsync on.  none: a line in the server's
+# log alone, which is cut short by log_min_messages; flush: the same with one flush of the write-ahead log a read, as
+# the least that a durable record of each read costs, beside it in the same run.
+audit_patients=$(scaled 100000)
+make_database disclosures
+run_psql -q -c "ALTER SYSTEM RESET phi.audit_seal_interval" -c "SELECT pg_reload_conf()" -o /dev/null
+run_psql -q -d disclosures >/dev/null <<SQL
+CREATE ROLE disclosures_reader LOGIN;
+CREATE TABLE patient (id bigint PRIMARY KEY, name text, ssn text);
+SELECT phi.classify('patient', 'name', 'name');
+SELECT phi.classify('patient', 'ssn', 'ssn');
+SELECT phi.protect('patient', subject => 'id');
+INSERT INTO patient SELECT i, 'name ' || i, 'ssn ' || i FROM generate_series(1, $audit_patients) AS i;
+SELECT phi.enroll('disclosures_reader', 'Dr. R', '{clinician}', '{TREAT}');
+SELECT phi.grant_duty('disclosures_reader', 'application');
+GRANT SELECT ON patient_redacted TO disclosures_reader;
+VACUUM ANALYZE patient;
+SQL
+printf '\\set i random(1, %s)\nSELECT name, ssn FROM patient_redacted WHERE id = :i;\n' "$audit_patients" |
+	as_server tee "$PHI_TMP/read.sql" >/dev/null
+printf '\\set i random(1, %s)\nSELECT name, ssn, pg_logical_emit_message(true, %s) FROM patient_redacted WHERE id = :i;\n' \
+	"$audit_patients" "'read', 'x'" | as_server tee "$PHI_TMP/flush.sql" >/dev/null
+run_psql -q -c "ALTER SYSTEM SET fsync = on" -c "ALTER SYSTEM SET log_min_messages = fatal" -c "SELECT pg_reload_conf()" -o /dev/null
+for ((round = 1; round <= rounds; round++)); do
+	for mode in none:log:read flush:log:flush strict:strict:read batched:batched:read; do
+		IFS=: read -r label setting script <<<"$mode"
+		run_psql -q -c "ALTER ROLE disclosures_reader SET phi.disclosure_audit = $setting"
+		time_clients "$audit_times" disclosures_reader disclosures "read.$label" 8 "-T $client_seconds" "$PHI_TMP/$script.sql"
+	done
+done
+run_psql -q -c "ALTER ROLE disclosures_reader RESET phi.disclosure_audit"
+figure "$audit_times" audit/read_strict_vs_flush read.strict read.flush tps '>= 0.8'
+figure "$audit_times" audit/read_strict_vs_none read.strict read.none tps -
+figure "$audit_times" audit/read_batched_vs_none read.batched read.none tps '>= 0.75'
+read_all='SELECT name FROM patient_redacted'
+time_queries "$audit_times" postgres disclosures 0 - "SELECT phi.enroll(session_user::regrole, 'root', '{clinician}', '{TREAT}')"
+time_queries "$audit_times" postgres disclosures "$rounds" \
+	scan_none "SET phi.disclosure_audit = log; $read_all" \
+	scan_batched "SET phi.disclosure_audit = batched; $read_all" \
+	scan_strict "SET phi.disclosure_audit = strict; $read_all"
+figure "$audit_times" audit/scan_100k_batched_vs_none scan_batched scan_none ms '<= 1.5'
+figure "$audit_times" audit/scan_100k_strict_vs_none scan_strict scan_none ms -
+run_psql -q -c "ALTER SYSTEM SET fsync = off" -c "ALTER SYSTEM RESET log_min_messages" -c "SELECT pg_reload_conf()" -o /dev/null
+run_psql -q -c "DROP DATABASE disclosures"

@@ -93,7 +93,7 @@ for role in dr_house biller researcher nobody; do
 	one officer "SELECT phi.grant_duty('$role', 'application')" >/dev/null
 	one hospital "GRANT SELECT ON patient_redacted, condition_redacted TO $role" >/dev/null
 done
-one hospital "GRANT SELECT (id), UPDATE (address) ON patient TO dr_house" >/dev/null
+one hospital "GRANT UPDATE (address) ON patient_redacted TO dr_house" >/dev/null
 rows officer "SELECT relation, subject_column, view, encrypted_columns FROM phi.protected_table ORDER BY 1"
 
 say "What is stored, and what a dump holds: ciphertext."
@@ -125,15 +125,20 @@ check "patients the researcher sees now" "$((people - 1))" "$(one researcher "$c
 check "patients the clinician sees" "$people" "$(one dr_house "$count")"
 rows researcher "SELECT permit, reason, explanation FROM phi.explain_access('$patient')"
 
-say "A correction by the clinician, through SQL; the change and who made it are in the audit log."
-one dr_house "UPDATE patient SET address = '221B Baker Street' WHERE id = '$patient'" >/dev/null
+say "A correction by the clinician, through the view; the change and who made it are in the audit log."
+one dr_house "UPDATE patient_redacted SET address = '221B Baker Street' WHERE id = '$patient'" >/dev/null
 rows dr_house "SELECT address FROM patient_redacted WHERE id = '$patient'"
 rows postgres "SELECT event_id, actor, purpose, action, relation, columns, row_keys FROM phi_audit.event
   WHERE action = 'update' ORDER BY event_id DESC LIMIT 1"
 check "the event's columns" "{address}" "$(one postgres "SELECT columns FROM phi_audit.event WHERE action = 'update' ORDER BY event_id DESC LIMIT 1")"
 
-say "The log is sealed into a Merkle tree and verified."
-check "events sealed" "$(one postgres "SELECT count(*) FROM phi_audit.event")" "$(one postgres "SELECT phi.audit_seal()")"
+say "Who saw this patient, when, and why?"
+rows privacy "SELECT actor, purpose, relation, count(*) AS times FROM phi.disclosures('$patient') WHERE action = 'disclose' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+check "the people who did" "B. Iller,Dr. House,R. Searcher" \
+	"$(one privacy "SELECT string_agg(DISTINCT actor, ',' ORDER BY actor) FROM phi.disclosures('$patient') WHERE action = 'disclose'")"
+
+say "The log is sealed into a Merkle tree, its root is signed, and it verifies."
+one postgres "SELECT phi.audit_seal()" >/dev/null
 rows postgres "SELECT ok, events, checkpoints, unsealed FROM phi.audit_verify()"
 check "the log is good" t "$(one postgres "SELECT ok FROM phi.audit_verify()")"
 

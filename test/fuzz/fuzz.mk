@@ -4,12 +4,12 @@
 
 FUZZ_CLANG ?= $(shell command -v clang 2>/dev/null)
 FUZZ_OUT = build/fuzz
-FUZZ_HARNESSES = envelope directive scrub
+FUZZ_HARNESSES = envelope directive scrub token checkpoint export
 FUZZ_RUNS = -runs=20000 -max_total_time=10
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_FLAGS = -std=c11 -O1 -g -Wall -Wextra -Werror -Isrc
 FUZZ_PROGRAMS = $(FUZZ_HARNESSES:%=$(FUZZ_OUT)/fuzz_%)
-FUZZ_CORE = $(wildcard src/core/*.c)
+FUZZ_CORE = $(wildcard src/core/*.c) src/tools/check_export.c
 
 ifneq ($(FUZZ_CLANG),)
 FUZZ_BUILD = $(FUZZ_CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $(FUZZ_SANITIZE)

@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('tamper', conf => "fsync = off\n");
+my $node = phi_node('tamper', conf => "fsync = off\nphi.audit_seal_interval = 0\nphi.audit_reads = off\nphi.disclosure_audit = log\n");
 $node->start;
 
 # The leaf of an event in SQL alone, as docs/audit-log.md gives it.
@@ -36,6 +36,29 @@ my $leaf_in_sql = q{
 			field(25, inet_send(e.client_address)) || field(26, utf8(e.application_name)) || field(27, e.salt));
 };
 
+# The peaks and the root of the tree of the first leaves, for an attacker who can do sums.
+my $tree_in_sql = q{
+	CREATE FUNCTION tree_peaks(size bigint) RETURNS bytea[] LANGUAGE plpgsql AS $$
+	DECLARE peaks bytea[] := '{}'; l record; hash bytea; rest bigint;
+	BEGIN
+		FOR l IN SELECT leaf_index, leaf_hash FROM phi_audit.leaf WHERE leaf_index < size ORDER BY 1 LOOP
+			hash := l.leaf_hash; rest := l.leaf_index;
+			WHILE rest & 1 = 1 LOOP
+				hash := sha256('\x01'::bytea || peaks[cardinality(peaks)] || hash);
+				peaks := trim_array(peaks, 1); rest := rest >> 1;
+			END LOOP;
+			peaks := peaks || hash;
+		END LOOP;
+		RETURN peaks;
+	END $$;
+	CREATE FUNCTION tree_root(peaks bytea[]) RETURNS bytea LANGUAGE plpgsql AS $$
+	DECLARE root bytea := peaks[cardinality(peaks)];
+	BEGIN
+		FOR i IN REVERSE cardinality(peaks) - 1 .. 1 LOOP root := sha256('\x01'::bytea || peaks[i] || root); END LOOP;
+		RETURN root;
+	END $$;
+};
+
 sub query
 {
 	my ($sql) = @_;
@@ -61,13 +84,13 @@ for my $round (0 .. 2)
 		DELETE FROM person WHERE id = $round * 100 + 1");
 	is(query('SELECT phi.audit_seal()'), 10, "round $round: ten events are sealed");
 }
-is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', ''), 'the log verifies');
-is(query("$leaf_in_sql SELECT count(*) FROM phi_audit.leaf JOIN phi_audit.event e USING (recorded_at, event_id)
+is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', '', 0, 0), 'the log verifies');
+is(query("$leaf_in_sql $tree_in_sql SELECT count(*) FROM phi_audit.leaf JOIN phi_audit.event e USING (recorded_at, event_id)
 		WHERE leaf_hash = leaf_hash(e)"),
 	$base + 30, 'SQL alone computes the same leaves');
 
 my @event = split /\n/, query("SELECT event_id FROM phi_audit.leaf WHERE leaf_index >= $base ORDER BY leaf_index");
-my $unguarded = join ';', map { "ALTER TABLE phi_audit.$_ DISABLE TRIGGER USER" } qw(event leaf checkpoint);
+my $unguarded = join ';', map { "ALTER TABLE phi_audit.$_ DISABLE TRIGGER USER" } qw(event leaf checkpoint incarnation);
 
 # Runs an attack without the guards; returns what verification says of it, and rolls it back.
 sub attacked
@@ -148,14 +171,34 @@ caught("an event is altered together with its leaf",
 	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 16;
 	UPDATE phi_audit.leaf l SET leaf_hash = leaf_hash(e) FROM phi_audit.event e
 		WHERE l.event_id = e.event_id AND $at = 16",
-	$event[10], "leaves $leaf{10} to $leaf{19} do not give the root of checkpoint $leaf{20}");
+	$event[10], "leaves $leaf{10} to $leaf{19} do not give the signed root of checkpoint $leaf{20}");
 
 caught("a root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{10}",
 	'', "checkpoint $leaf{10} was altered");
 caught("a stored tree is altered", "UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = $leaf{20}",
 	'', "checkpoint $leaf{20} was altered");
 caught("the last root is altered", "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{30}",
-	$event[20], "root of checkpoint $leaf{30}");
+	'', "checkpoint $leaf{30} was altered: its root is not the one that was signed");
+caught("a root is altered together with its note", "UPDATE phi_audit.checkpoint SET root = sha256('x'),
+	note = replace(note, encode(root, 'base64'), encode(sha256('x'), 'base64')) WHERE tree_size = $leaf{30}",
+	$event[20], "checkpoint $leaf{30} was altered: its signature does not verify");
+caught("a note is removed", "UPDATE phi_audit.checkpoint SET note = NULL WHERE tree_size = $leaf{20}",
+	'', "checkpoint $leaf{20} was altered: it is not signed");
+caught("a checkpoint is put under another incarnation", "UPDATE phi_audit.checkpoint SET incarnation = 'x' WHERE tree_size = $leaf{20}",
+	'', "checkpoint $leaf{20} was altered: its incarnation is unknown");
+caught("the verifier key is replaced",
+	"UPDATE phi_audit.incarnation SET vkey = 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'",
+	'\\d+', 'its signature does not verify');
+caught("notes change places", "UPDATE phi_audit.checkpoint c SET note = d.note FROM phi_audit.checkpoint d
+	WHERE c.tree_size = $leaf{20} AND d.tree_size = $leaf{10}", '', "checkpoint $leaf{20} was altered");
+caught("events, leaves, trees and roots are rewritten together, but not signed",
+	"UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 25;
+	UPDATE phi_audit.leaf l SET leaf_hash = leaf_hash(e) FROM phi_audit.event e WHERE l.event_id = e.event_id AND $at = 25;
+	UPDATE phi_audit.checkpoint c SET (root, frontier) = (SELECT tree_root(t), string_agg(p, '' ORDER BY n)
+		FROM tree_peaks(c.tree_size) t, unnest(t) WITH ORDINALITY u (p, n) GROUP BY t) WHERE c.tree_size = $leaf{30}",
+	$event[20], "leaves $leaf{20} to $leaf{29} do not give the signed root of checkpoint $leaf{30}");
+caught("an event is made to look erased", "UPDATE phi_audit.event e SET actor = NULL, salt = NULL, action = 'erased' $of_leaf = 4",
+	$event[4], "event $event[4] was altered");
 caught("the last checkpoint is deleted", "DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
 	'', "leaves from $leaf{20} on are under no checkpoint");
 caught("all checkpoints are deleted", "TRUNCATE phi_audit.checkpoint", '', 'leaves from 0 on are under no checkpoint');
@@ -169,7 +212,30 @@ is(attacked("DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_
 # Taking the guards away is itself an event.
 is(attacked('SELECT 1 WHERE false', q{SELECT string_agg(relation, ' ' ORDER BY event_id) FROM phi_audit.event
 		WHERE action = 'ddl' AND detail = 'ALTER TABLE'}),
-	"phi_audit.event phi_audit.leaf phi_audit.checkpoint", 'disabling the triggers leaves events');
+	"phi_audit.event phi_audit.leaf phi_audit.checkpoint phi_audit.incarnation", 'disabling the triggers leaves events');
+
+# What the second opinion makes of the same.
+for my $attack (
+	[ "UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 15", $event[15] ],
+	[ "DELETE FROM phi_audit.event e USING phi_audit.leaf l WHERE l.event_id = e.event_id AND $at = 13", $event[13] ],
+	[ "UPDATE phi_audit.leaf SET leaf_hash = sha256('x') WHERE $at = 14", $event[14] ],
+	[ "DELETE FROM phi_audit.leaf WHERE $at = 8", $event[9] ],
+	[ "DELETE FROM phi_audit.leaf WHERE $at >= 25", '' ],
+	[ "UPDATE phi_audit.checkpoint SET root = sha256('x') WHERE tree_size = $leaf{20}", $event[10] ])
+{
+	like(attacked($attack->[0], 'SELECT ok, first_bad_event, problem FROM phi.audit_verify_sql()'), qr/^f\|$attack->[1]\|./,
+		"SQL alone finds: $attack->[0]");
+}
+is(query('SELECT ok, events, checkpoints FROM phi.audit_verify_sql()'), join('|', 't', $base + 30, 4), 'and nothing else');
+
+# A change between two checkpoints is found from the earlier of them on, and not before or after.
+my $since = "SELECT ok FROM phi.audit_verify(%d, %d)";
+for my $case ([ 0, 10, 't' ], [ 10, 20, 'f' ], [ 20, 30, 't' ])
+{
+	my ($from, $to, $ok) = @$case;
+	is(attacked("UPDATE phi_audit.event e SET actor = 'x' $of_leaf = 15",
+			"SELECT ok FROM phi.audit_verify($base + $from, $base + $to)"), $ok, "from $from to $to: $ok");
+}
 
 # Sealing refuses to go on from a tree that is not that of the last checkpoint.
 for my $attack (
@@ -177,13 +243,16 @@ for my $attack (
 	"UPDATE phi_audit.checkpoint SET frontier = frontier || sha256('x') WHERE tree_size = $leaf{30}",
 	"DELETE FROM phi_audit.leaf WHERE $at >= 25",
 	"DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
-	"TRUNCATE phi_audit.checkpoint")
+	"TRUNCATE phi_audit.checkpoint",
+	"UPDATE phi_audit.checkpoint SET note = NULL WHERE tree_size = $leaf{30}",
+	"UPDATE phi_audit.checkpoint SET note = replace(note, 'A', 'B') WHERE tree_size = $leaf{30}",
+	"DELETE FROM phi_audit.incarnation")
 {
 	like(attacked($attack, 'SELECT phi.audit_seal()'),
 		qr/cannot seal: the audit log does not match its last checkpoint/, "sealing refuses after: " . ($attack =~ s/\d+$/the last/r));
 }
 
-is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', ''), 'the log itself is as it was');
+is(query('SELECT * FROM phi.audit_verify()'), join('|', 't', $base + 30, 4, 0, '', '', 0, 0), 'the log itself is as it was');
 $node->stop;
 
 done_testing();

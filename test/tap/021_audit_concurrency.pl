@@ -10,7 +10,7 @@ use PhiNode;
 
 my $writers = 8;
 my $purpose = "SELECT phi.set_purpose('TREAT')";
-my $node = phi_node('concurrency', conf => "fsync = off\nmax_prepared_transactions = 2\n");
+my $node = phi_node('concurrency', conf => "fsync = off\nphi.audit_seal_interval = 0\nphi.audit_reads = off\nmax_prepared_transactions = 2\n");
 $node->start;
 
 sub query

@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('restore', conf => "fsync = off\n");
+my $node = phi_node('restore', conf => "fsync = off\nphi.audit_seal_interval = 0\nphi.audit_reads = off\n");
 $node->start;
 my $dump = $node->basedir . '/log.dump';
 my $purpose = "SELECT phi.set_purpose('TREAT')";

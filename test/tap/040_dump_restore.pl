@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('dump');
+my $node = phi_node('dump', conf => "phi.audit_seal_interval = 0\nphi.audit_reads = off\nphi.disclosure_audit = log\n");
 $node->start;
 phi_roles($node);
 $node->safe_psql('postgres', 'CREATE DATABASE source');
@@ -206,7 +206,7 @@ $node->stop;
 
 # ---- another server: no key, a foreign key, the right key ----
 
-my $other = phi_node('other', kek => 0);
+my $other = phi_node('other', kek => 0, conf => "phi.audit_seal_interval = 0\nphi.audit_reads = off\n");
 $other->start;
 phi_roles($other);
 make_database($other, 'hospital');

@@ -7,7 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('paths', conf => "fsync = off\nmax_prepared_transactions = 2\n");
+my $node = phi_node('paths', conf => "fsync = off\nphi.audit_seal_interval = 0\nmax_prepared_transactions = 2\n");
 $node->start;
 phi_roles($node);
 phi_install($node, 'postgres');

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('faults', conf => "log_statement = none\nautovacuum = off\n");
+my $node = phi_node('faults', conf => "log_statement = none\nphi.audit_seal_interval = 0\nautovacuum = off\n");
 my $plan = $node->basedir . '/faults';
 my $library = $node->basedir . '/evp_faults.so';
 my $serial = 0;

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use PhiNode;
 
-my $node = phi_node('plans', conf => "log_statement = none\nautovacuum = off\nmax_worker_processes = 12\nmax_parallel_workers = 8\n");
+my $node = phi_node('plans', conf => "log_statement = none\nphi.disclosure_audit = log\nautovacuum = off\nmax_worker_processes = 12\nmax_parallel_workers = 8\n");
 $node->start;
 phi_roles($node);
 phi_install($node, 'postgres');

@@ -12,7 +12,7 @@
 #	                                             # "SQLSTATE: message" and all of the error; '' where there is none
 #	sweep($folder, \%patterns);                  # the files that hold one of some byte strings
 #
-# The other options of phi_node go to PostgreSQL::Test::Cluster's init (allows_streaming, ...).
+# install_path => where another server is; the other options of phi_node go to PostgreSQL::Test::Cluster's init (allows_streaming, ...).
 # ask and refused take db => name; it is postgres otherwise.
 package PhiNode;
 
@@ -62,7 +62,8 @@ sub phi_node
 	my $preload = delete $options{preload} // 1;
 	my $kek = delete $options{kek} // 1;
 	my $conf = delete $options{conf} // '';
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my @place = exists $options{install_path} ? (install_path => delete $options{install_path}) : ();
+	my $node = PostgreSQL::Test::Cluster->new($name, @place);
 
 	$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ], %options);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'phi_guard'") if $preload;

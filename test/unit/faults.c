@@ -132,6 +132,20 @@ WRAP_INT(SHA256_Update, (SHA256_CTX * context, const void *data, size_t size),
 		 (context, data, size))
 WRAP_INT(SHA256_Final, (uint8_t * out, SHA256_CTX *context), (out, context))
 
+WRAP_NEW(EVP_PKEY, EVP_PKEY_new_raw_private_key_ex,
+		 (OSSL_LIB_CTX * library, const char *kind, const char *properties, const uint8_t *key,
+		  size_t size),
+		 (library, kind, properties, key, size))
+WRAP_INT(EVP_PKEY_get_raw_public_key, (const EVP_PKEY *key, uint8_t *out, size_t *size),
+		 (key, out, size))
+WRAP_INT(EVP_DigestSignInit_ex,
+		 (EVP_MD_CTX * context, EVP_PKEY_CTX **made, const char *digest, OSSL_LIB_CTX *library,
+		  const char *properties, EVP_PKEY *key, const OSSL_PARAM *params),
+		 (context, made, digest, library, properties, key, params))
+WRAP_INT(EVP_DigestSign,
+		 (EVP_MD_CTX * context, uint8_t *out, size_t *out_size, const uint8_t *in, size_t size),
+		 (context, out, out_size, in, size))
+
 extern int __real_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 extern int __wrap_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written);
 
@@ -149,10 +163,96 @@ __wrap_EVP_DecryptFinal_ex(EVP_CIPHER_CTX *context, uint8_t *out, int *written)
 	return fault.mode == FAULT_NEGATIVE ? -1 : 0;
 }
 
+WRAP_NEW(EVP_PKEY_CTX, EVP_PKEY_CTX_new_from_name,
+		 (OSSL_LIB_CTX * library, const char *name, const char *properties),
+		 (library, name, properties))
+WRAP_FREE(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
+WRAP_NEW(EVP_PKEY, EVP_PKEY_new_raw_public_key_ex,
+		 (OSSL_LIB_CTX * library, const char *name, const char *properties, const uint8_t *key,
+		  size_t size),
+		 (library, name, properties, key, size))
+WRAP_FREE(EVP_PKEY, EVP_PKEY_free)
+WRAP_NEW(EVP_MD_CTX, EVP_MD_CTX_new, (void), ())
+WRAP_FREE(EVP_MD_CTX, EVP_MD_CTX_free)
+WRAP_INT(EVP_PKEY_fromdata_init, (EVP_PKEY_CTX * context), (context))
+WRAP_INT(EVP_DigestVerifyInit_ex,
+		 (EVP_MD_CTX * context, EVP_PKEY_CTX **inner, const char *digest, OSSL_LIB_CTX *library,
+		  const char *properties, EVP_PKEY *key, const OSSL_PARAM *params),
+		 (context, inner, digest, library, properties, key, params))
+
+extern int __real_EVP_PKEY_fromdata(EVP_PKEY_CTX *context, EVP_PKEY **key, int selection,
+									OSSL_PARAM *params);
+extern int __wrap_EVP_PKEY_fromdata(EVP_PKEY_CTX *context, EVP_PKEY **key, int selection,
+									OSSL_PARAM *params);
+
+/* The key it gives is the caller's, also where it says that it failed. */
+int
+__wrap_EVP_PKEY_fromdata(EVP_PKEY_CTX *context, EVP_PKEY **key, int selection, OSSL_PARAM *params)
+{
+	bool failing = fails(SYM_EVP_PKEY_fromdata);
+	int result = 0;
+
+	if (!failing || fault.mode != FAULT_REFUSE)
+		REAL(EVP_PKEY_fromdata, result, (context, key, selection, params));
+	handles += *key != NULL;
+	if (!failing)
+		return result;
+	return fault.mode == FAULT_NEGATIVE ? -1 : 0;
+}
+
+extern int __real_EVP_DigestVerify(EVP_MD_CTX *context, const uint8_t *signature,
+								   size_t signature_size, const uint8_t *data, size_t size);
+extern int __wrap_EVP_DigestVerify(EVP_MD_CTX *context, const uint8_t *signature,
+								   size_t signature_size, const uint8_t *data, size_t size);
+
+/* To refuse is a right answer of this one, too. */
+int
+__wrap_EVP_DigestVerify(EVP_MD_CTX *context, const uint8_t *signature, size_t signature_size,
+						const uint8_t *data, size_t size)
+{
+	int result;
+
+	REAL(EVP_DigestVerify, result, (context, signature, signature_size, data, size));
+	if (result != 1)
+		return result;
+	if (!fails(SYM_EVP_DigestVerify))
+		return 1;
+	return fault.mode == FAULT_NEGATIVE ? -1 : 0;
+}
+
+extern uint8_t *__real_EVP_Q_mac(OSSL_LIB_CTX *library, const char *name, const char *properties,
+								 const char *subalgorithm, const OSSL_PARAM *params,
+								 const void *key, size_t key_size, const uint8_t *data, size_t size,
+								 uint8_t *out, size_t capacity, size_t *written);
+extern uint8_t *__wrap_EVP_Q_mac(OSSL_LIB_CTX *library, const char *name, const char *properties,
+								 const char *subalgorithm, const OSSL_PARAM *params,
+								 const void *key, size_t key_size, const uint8_t *data, size_t size,
+								 uint8_t *out, size_t capacity, size_t *written);
+
+/* One that gives where it wrote to. */
+uint8_t *
+__wrap_EVP_Q_mac(OSSL_LIB_CTX *library, const char *name, const char *properties,
+				 const char *subalgorithm, const OSSL_PARAM *params, const void *key,
+				 size_t key_size, const uint8_t *data, size_t size, uint8_t *out, size_t capacity,
+				 size_t *written)
+{
+	uint8_t *result;
+
+	if (fails(SYM_EVP_Q_mac))
+		return NULL;
+	REAL(EVP_Q_mac, result,
+		 (library, name, properties, subalgorithm, params, key, key_size, data, size, out, capacity,
+		  written));
+	return result;
+}
+
 unsigned
 fault_modes(symbol name)
 {
-	if (name == SYM_EVP_CIPHER_fetch || name == SYM_EVP_CIPHER_CTX_new || name == SYM_allocation)
+	if (name == SYM_EVP_CIPHER_fetch || name == SYM_EVP_CIPHER_CTX_new || name == SYM_allocation ||
+		name == SYM_EVP_PKEY_CTX_new_from_name || name == SYM_EVP_PKEY_new_raw_public_key_ex ||
+		name == SYM_EVP_MD_CTX_new || name == SYM_EVP_Q_mac ||
+		name == SYM_EVP_PKEY_new_raw_private_key_ex)
 		return FAULT_NEGATIVE;
 	return name == SYM_EVP_EncryptUpdate || name == SYM_EVP_CipherUpdate ? FAULT_MODES
 																		 : FAULT_SHORT;

@@ -15,20 +15,32 @@
 #include <stdbool.h>
 
 /* The functions that can fail; the last one is the allocator. */
-#define SYMBOLS(X)                \
-	X(EVP_CIPHER_fetch)           \
-	X(EVP_CIPHER_CTX_new)         \
-	X(EVP_CIPHER_CTX_set_padding) \
-	X(EVP_CIPHER_CTX_get_params)  \
-	X(EVP_EncryptInit_ex2)        \
-	X(EVP_EncryptUpdate)          \
-	X(EVP_EncryptFinal_ex)        \
-	X(EVP_CipherInit_ex2)         \
-	X(EVP_CipherUpdate)           \
-	X(EVP_DecryptFinal_ex)        \
-	X(SHA256_Init)                \
-	X(SHA256_Update)              \
-	X(SHA256_Final)               \
+#define SYMBOLS(X)                     \
+	X(EVP_CIPHER_fetch)                \
+	X(EVP_CIPHER_CTX_new)              \
+	X(EVP_CIPHER_CTX_set_padding)      \
+	X(EVP_CIPHER_CTX_get_params)       \
+	X(EVP_EncryptInit_ex2)             \
+	X(EVP_EncryptUpdate)               \
+	X(EVP_EncryptFinal_ex)             \
+	X(EVP_CipherInit_ex2)              \
+	X(EVP_CipherUpdate)                \
+	X(EVP_DecryptFinal_ex)             \
+	X(EVP_PKEY_CTX_new_from_name)      \
+	X(EVP_PKEY_fromdata_init)          \
+	X(EVP_PKEY_fromdata)               \
+	X(EVP_PKEY_new_raw_public_key_ex)  \
+	X(EVP_PKEY_new_raw_private_key_ex) \
+	X(EVP_PKEY_get_raw_public_key)     \
+	X(EVP_DigestSignInit_ex)           \
+	X(EVP_DigestSign)                  \
+	X(EVP_MD_CTX_new)                  \
+	X(EVP_DigestVerifyInit_ex)         \
+	X(EVP_DigestVerify)                \
+	X(EVP_Q_mac)                       \
+	X(SHA256_Init)                     \
+	X(SHA256_Update)                   \
+	X(SHA256_Final)                    \
 	X(allocation)
 
 #define SYMBOL_ID(name) SYM_##name,

@@ -310,6 +310,52 @@ test_sensitivities(void)
 	CHECK(phi_label_code(UINT32_MAX) == NULL);
 }
 
+/* Is this the code that stands above in the published table? */
+static bool
+parent_is(const char *got, const char *published)
+{
+	return *published == '\0' ? got == NULL : got != NULL && strcmp(got, published) == 0;
+}
+
+static void
+test_parents(void)
+{
+	static csv table;
+	unsigned i;
+
+	CHECK_CASE("actions by code, and no others");
+	for (i = 0; i < PHI_ACTION_COUNT; i++)
+	{
+		const char *code = phi_action_code((phi_action) i);
+
+		CHECK_INT(phi_action_find(code, strlen(code)), i);
+	}
+	CHECK_INT(phi_action_find("access", 6), PHI_ACTION_ACCESS);
+	CHECK_INT(phi_action_find("Access", 6), PHI_ACTION_NONE);
+	CHECK_INT(phi_action_find("acces", 5), PHI_ACTION_NONE);
+	CHECK(phi_action_code(PHI_ACTION_COUNT) == NULL && phi_action_code(PHI_ACTION_NONE) == NULL);
+
+	CHECK_CASE("no code stands above what is none");
+	CHECK(phi_label_parent("N", 1) == NULL && phi_label_parent("NONE", 4) == NULL);
+	CHECK(phi_purpose_parent(PHI_PURPOSE_NONE) == NULL);
+	CHECK_INT(phi_confidentiality_rank("X", 1), 0);
+	CHECK_INT(phi_confidentiality_rank("PSY", 3), 0);
+
+	if (!csv_load(&table, "sensitivity.csv"))
+		return;
+	CHECK_CASE("the code above each sensitivity is the published one");
+	for (i = 0; i < table.rows; i++)
+		CHECK(parent_is(phi_label_parent(table.field[i][0], strlen(table.field[i][0])),
+						table.field[i][1]));
+	if (!csv_load(&table, "purpose_of_use.csv"))
+		return;
+	CHECK_CASE("the code above each purpose is the published one");
+	for (i = 0; i < table.rows; i++)
+		CHECK(parent_is(
+			phi_purpose_parent(phi_purpose_find(table.field[i][0], strlen(table.field[i][0]))),
+			table.field[i][1]));
+}
+
 int
 main(void)
 {
@@ -319,5 +365,6 @@ main(void)
 	test_purposes();
 	test_labels();
 	test_sensitivities();
+	test_parents();
 	return check_done();
 }

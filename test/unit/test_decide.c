@@ -36,7 +36,8 @@ enum fact
 	F_BREAKS = 1 << 14,      /* purpose BTG */
 	F_TPO = 1 << 15,         /* treatment, payment, operations */
 	F_DENIED = 1 << 16,
-	F_PERMITTED = 1 << 17
+	F_PERMITTED = 1 << 17,
+	F_OPENED = 1 << 18 /* the glass, for this purpose and these labels */
 };
 
 /* The oracle: the first row of which every fact holds, or is absent, answers. */
@@ -50,7 +51,7 @@ static const struct
 	{0, F_IDENTITY, false, PHI_REASON_NO_IDENTITY},
 	{0, F_STATED, false, PHI_REASON_NO_PURPOSE},
 	{0, F_ROLE, false, PHI_REASON_NO_ROLE_RULE},
-	{F_CARE_REQUIRED, F_CARE_RELATED, false, PHI_REASON_NO_CARE_RELATIONSHIP},
+	{F_CARE_REQUIRED, F_CARE_RELATED | F_OPENED, false, PHI_REASON_NO_CARE_RELATIONSHIP},
 	{F_STEP_UP, F_FRESH, false, PHI_REASON_STEP_UP_REQUIRED},
 	{F_SELF | F_ASKS, F_NEVER_PATIENT, true, PHI_REASON_SUBJECT_REQUEST},
 	{F_SELF | F_ASKS | F_NEVER_PATIENT, 0, false, PHI_REASON_NEVER_PATIENT},
@@ -116,6 +117,8 @@ facts_of(unsigned combination)
 		facts |= F_BREAKS;
 	if (purpose_among(purpose, (const char *const[]){"TREAT", "HPAYMT", "HOPERAT", NULL}))
 		facts |= F_TPO;
+	if ((facts & (F_GLASS | F_BREAKS | F_NEVER_GLASS)) == (F_GLASS | F_BREAKS))
+		facts |= F_OPENED;
 	if (consent == PHI_VERDICT_DENY)
 		facts |= F_DENIED;
 	if (consent == PHI_VERDICT_PERMIT)
@@ -162,7 +165,7 @@ static void
 check_permit(const phi_decision_input *input, phi_reason reason)
 {
 	CHECK(input->identity && input->purpose_stated && input->role_rule);
-	CHECK(!input->care_required || input->care_related);
+	CHECK(!input->care_required || input->care_related || reason == PHI_REASON_BREAK_GLASS);
 	CHECK(!(input->label_demands & PHI_LABEL_STEP_UP) || input->step_up_fresh);
 	if (reason != PHI_REASON_SUBJECT_REQUEST && reason != PHI_REASON_BREAK_GLASS)
 	{

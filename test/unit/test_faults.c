@@ -9,7 +9,7 @@
  * behind, and the same operation right after it, without a fault, is right.
  *-------------------------------------------------------------------------
  */
-#define _XOPEN_SOURCE 700 /* sigaltstack */
+#define _XOPEN_SOURCE   700 /* sigaltstack */
 #define _DEFAULT_SOURCE 1
 
 #include "check.h"
@@ -18,6 +18,10 @@
 #include "core/ff1.h"
 #include "core/mac.h"
 #include "core/merkle.h"
+#include "core/note.h"
+#include "core/token.h"
+#include "core/totp.h"
+#include "tokens.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -52,7 +56,14 @@ static uint8_t root[PHI_HASH_SIZE], old_root[PHI_HASH_SIZE], empty_root[PHI_HASH
 static uint8_t inclusion[PHI_FRONTIER_PEAKS][PHI_HASH_SIZE],
 	consistency[PHI_FRONTIER_PEAKS + 1][PHI_HASH_SIZE];
 static size_t inclusion_size, consistency_size;
+static phi_vkey vkey;
+static uint8_t public_key[PHI_ED25519_KEY], note_bytes[ROOM], wrong_bytes[ROOM];
+static phi_note note, wrong_note;
+static const phi_bytes lines = {(const uint8_t *) "an origin\n7\nlines\n", 18};
 static phi_frontier frontier; /* of the first OLD leaves */
+static phi_jwk keys[4];
+static size_t key_count;
+static const phi_totp totp = {PHI_TOTP_SHA1, 6, 20, "12345678901234567890"};
 
 /* What an operation writes to, filled anew for each run. */
 static struct
@@ -63,6 +74,7 @@ static struct
 	phi_buffer buffer;
 	phi_xaes xaes;
 	phi_frontier frontier;
+	phi_vkey vkey;
 } out;
 
 /* An operation that is one call. */
@@ -114,6 +126,19 @@ run_ff1(void)
 	return phi_ff1_encrypt(phi_bytes_of(key, PHI_KEY_SIZE), aad, 10, out.bytes, 10);
 }
 
+CALL(run_public, phi_ed25519_public(key, out.bytes))
+CALL(run_sign, phi_ed25519_sign(key, text, out.bytes))
+CALL(run_vkey, phi_vkey_make(phi_bytes_of("log", 3), public_key, &out.vkey))
+CALL(run_note_verify, phi_note_verify(&note, &vkey))
+CALL(run_note_refuse, phi_note_verify(&wrong_note, &vkey))
+
+static phi_status
+run_note_sign(void)
+{
+	out.buffer.size = 0;
+	return phi_note_sign(lines, &vkey, key, &out.buffer);
+}
+
 /* In place: the text is in the output beforehand. */
 static phi_status
 run_seal_in_place(void)
@@ -127,6 +152,41 @@ run_open_in_place(void)
 {
 	memcpy(out.bytes, sealed, SEALED);
 	return phi_xaes_open(&data_key.xaes, nonce, aad, phi_bytes_of(out.bytes, SEALED), out.bytes);
+}
+
+/* A token of a key of the set; what its claims begin with is the output. */
+static phi_status
+run_token(const char *token)
+{
+	static const phi_token_rules rules = {"i", "a", "sub", "", "roles", "purposes", "",
+										  "",  "",  "",    "", "",      "",         1700000000};
+	static phi_token_space space;
+	static phi_claims claims;
+	phi_token_cause cause;
+	phi_status status =
+		phi_token_verify(token, strlen(token), keys, key_count, &rules, &space, &claims, &cause);
+
+	memcpy(out.bytes, &claims, ROOM);
+	return status;
+}
+
+CALL(run_eddsa, run_token(token_eddsa))
+CALL(run_es256, run_token(token_es256))
+CALL(run_rs256, run_token(token_rs256))
+CALL(run_ps256, run_token(token_ps256))
+CALL(run_totp, phi_totp_code(&totp, 37037036, (char *) out.bytes))
+
+/* The set's keys; how many is the output. */
+static phi_status
+run_key_set(void)
+{
+	static phi_json_token values[64];
+	phi_jwk read[4];
+	size_t count;
+	phi_status status = phi_jwks_read(key_set, strlen(key_set), values, 64, read, 4, &count);
+
+	out.bytes[0] = (uint8_t) count;
+	return status;
 }
 
 /* An operation, and what an error leaves of its output. */
@@ -165,6 +225,18 @@ static const operation operations[] = {
 	{"consistency", run_consistent, PHI_OK, 0, 0},
 	{"consistency with another tree", run_inconsistent, PHI_ERR_AUTH, 0, 0},
 	{"consistency with the empty tree", run_from_empty, PHI_OK, 0, 0},
+	{"public key", run_public, PHI_OK, 0, PHI_ED25519_KEY},
+	{"signature", run_sign, PHI_OK, 0, PHI_ED25519_SIGNATURE},
+	{"verifier key", run_vkey, PHI_OK, 0, 0},
+	{"note signature", run_note_sign, PHI_OK, 0, 0},
+	{"note", run_note_verify, PHI_OK, 0, 0},
+	{"note of another text", run_note_refuse, PHI_ERR_AUTH, 0, 0},
+	{"key set", run_key_set, PHI_OK, 0, 1},
+	{"token of Ed25519", run_eddsa, PHI_OK, 0, ROOM},
+	{"token of P-256", run_es256, PHI_OK, 0, ROOM},
+	{"token of RSA, PKCS #1", run_rs256, PHI_OK, 0, ROOM},
+	{"token of RSA, PSS", run_ps256, PHI_OK, 0, ROOM},
+	{"one-time password", run_totp, PHI_OK, 0, 1},
 };
 
 /* Run an operation on a fresh output; with a fault where fault.at is not 0. */
@@ -251,11 +323,20 @@ is_right(const operation *op, const uint8_t answer[ROOM])
 	return right;
 }
 
+/* libcrypto does not say whether it could not check a signature or did not like it, nor of a key. */
+static bool
+is_verification(const operation *op)
+{
+	return op->run == run_eddsa || op->run == run_es256 || op->run == run_rs256 ||
+		   op->run == run_ps256 || op->run == run_note_verify;
+}
+
 /* May an operation end so after this fault?  libcrypto may do without what it cannot allocate. */
 static bool
 may_end_so(const operation *op, phi_status status, const uint8_t answer[ROOM])
 {
-	if (status == PHI_ERR_CRYPTO)
+	if (status == PHI_ERR_CRYPTO || (is_verification(op) && status == PHI_ERR_AUTH) ||
+		(op->run == run_key_set && status == PHI_ERR_FORMAT))
 		return true;
 	if (fault.name == SYM_allocation)
 		return status == op->expected && memcmp(out.bytes, answer, ROOM) == 0;
@@ -327,11 +408,29 @@ check_operation(const operation *op)
 	CHECK_INT(__lsan_do_recoverable_leak_check(), 0);
 }
 
+/* Make a signed note, and one whose text is another. */
+static bool
+prepare_notes(void)
+{
+	phi_buffer buffer = {note_bytes, 0, sizeof(note_bytes)};
+	bool made = phi_ed25519_public(key, public_key) == PHI_OK &&
+				phi_vkey_make(phi_bytes_of("log", 3), public_key, &vkey) == PHI_OK &&
+				phi_buffer_append(&buffer, lines) == PHI_OK &&
+				phi_buffer_append(&buffer, phi_bytes_of("\n", 1)) == PHI_OK &&
+				phi_note_sign(lines, &vkey, key, &buffer) == PHI_OK &&
+				phi_note_parse(phi_bytes_of(note_bytes, buffer.size), &note) == PHI_OK;
+
+	memcpy(wrong_bytes, note_bytes, sizeof(wrong_bytes));
+	wrong_bytes[0] ^= 1;
+	return made && phi_note_parse(phi_bytes_of(wrong_bytes, buffer.size), &wrong_note) == PHI_OK;
+}
+
 /* Make what the operations work on. */
 static bool
 prepare(void)
 {
 	phi_buffer buffer = {envelope, 0, sizeof(envelope)};
+	static phi_json_token values[64];
 	bool made;
 	size_t i;
 
@@ -350,7 +449,9 @@ prepare(void)
 		made = made && phi_leaf_hash(phi_bytes_of(&i, 1), leaf) == PHI_OK;
 		made = made && (i >= OLD || phi_frontier_append(&frontier, leaf) == PHI_OK);
 	}
-	return made && phi_merkle_root(leaves, LEAVES, root) == PHI_OK &&
+	made =
+		made && phi_jwks_read(key_set, strlen(key_set), values, 64, keys, 4, &key_count) == PHI_OK;
+	return made && prepare_notes() && phi_merkle_root(leaves, LEAVES, root) == PHI_OK &&
 		   phi_merkle_root(leaves, OLD, old_root) == PHI_OK &&
 		   phi_sha256(phi_bytes_of(NULL, 0), empty_root) == PHI_OK &&
 		   phi_inclusion_proof(leaves, LEAVES, 5, inclusion, &inclusion_size) == PHI_OK &&

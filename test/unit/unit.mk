@@ -41,7 +41,7 @@ $(UNIT_OUT)/%.o: test/unit/%.c $(UNIT_HEADERS)
 
 $(UNIT_OUT)/libcore.a: $(UNIT_CORE_OBJECTS) $(UNIT_OUT)/json.o
 	@rm -f $@
-	ar rcs $@ $^
+	ar qcs $@ $^
 
 $(UNIT_PROGRAMS): $(UNIT_OUT)/%: $(UNIT_OUT)/%.o $(UNIT_OUT)/libcore.a
 	$(CC) $(UNIT_FLAGS) $(UNIT_LINK) $^ -lcrypto -o $@
@@ -49,7 +49,7 @@ $(UNIT_PROGRAMS): $(UNIT_OUT)/%: $(UNIT_OUT)/%.o $(UNIT_OUT)/libcore.a
 # faults.c stands between core and every libcrypto function that can fail, or gives or takes a handle.
 $(UNIT_OUT)/test_faults: $(UNIT_OUT)/faults.o
 $(UNIT_OUT)/test_faults: UNIT_LINK = $(shell nm -u $(UNIT_OUT)/libcore.a | \
-	sed -nE '/cleanse|_construct_/d; s/^ *U ([A-Z][A-Za-z0-9]*_.*)/-Wl,--wrap=\1/p' | sort -u)
+	sed -nE '/cleanse|memcmp|ERR_|_construct_/d; s/^ *U ([A-Z][A-Za-z0-9]*_.*)/-Wl,--wrap=\1/p' | sort -u)
 
 # As the extension is built: optimized, without sanitizers.
 build/bench/bench_core: test/bench/bench_core.c $(UNIT_CORE) $(UNIT_HEADERS)

@@ -1,0 +1,202 @@
+-------------------------------------------------------------------------------
+-- audit accounting: who saw what of a subject, for the subject and for review
+-------------------------------------------------------------------------------
+
+CREATE TABLE phi.accounting_exclusion
+(
+	purpose text COLLATE "C" PRIMARY KEY,
+	ground text NOT NULL
+);
+COMMENT ON TABLE phi.accounting_exclusion IS
+	'Purposes, and what is below them, whose disclosures an accounting leaves out (45 CFR 164.528(a)(1))';
+INSERT INTO phi.accounting_exclusion (purpose, ground) VALUES
+	('TREAT', '164.528(a)(1)(i): treatment'),
+	('HPAYMT', '164.528(a)(1)(i): payment'),
+	('HOPERAT', '164.528(a)(1)(i): health care operations'),
+	('PATRQT', '164.528(a)(1)(ii): to the individual');
+SELECT pg_catalog.pg_extension_config_dump('phi.accounting_exclusion',
+	'WHERE purpose NOT IN (''TREAT'', ''HPAYMT'', ''HOPERAT'', ''PATRQT'')');
+
+CREATE FUNCTION phi.audit_purpose_within(purpose text, ancestor text) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'phi_audit_purpose_within';
+REVOKE ALL ON FUNCTION phi.audit_purpose_within(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_purpose_within(text, text) IS
+	'Internal: is a purpose of use another one, or below it?';
+
+CREATE FUNCTION phi.set_accounting_exclusion(purpose text, excluded boolean, ground text = NULL) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT coalesce(phi.audit_purpose_within(set_accounting_exclusion.purpose, set_accounting_exclusion.purpose), false) THEN
+		RAISE EXCEPTION 'it is no purpose of use' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Purposes are the codes of HL7 v3-PurposeOfUse, such as TREAT and PUBHLTH.';
+	END IF;
+	DELETE FROM phi.accounting_exclusion x WHERE x.purpose = set_accounting_exclusion.purpose;
+	IF set_accounting_exclusion.excluded THEN
+		INSERT INTO phi.accounting_exclusion (purpose, ground)
+			VALUES (set_accounting_exclusion.purpose, coalesce(set_accounting_exclusion.ground, 'set by the privacy officer'));
+	END IF;
+	PERFORM phi.audit_record('set_accounting_exclusion', 'phi.accounting_exclusion'::regclass,
+		format('%s %s', set_accounting_exclusion.purpose, CASE WHEN set_accounting_exclusion.excluded THEN 'left out' ELSE 'listed' END));
+END
+$$;
+REVOKE ALL ON FUNCTION phi.set_accounting_exclusion(text, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.set_accounting_exclusion(text, boolean, text) IS
+	'Says whether an accounting of disclosures leaves a purpose out';
+
+CREATE FUNCTION phi.disclosures(subject text, "from" timestamptz = NULL, "to" timestamptz = NULL)
+	RETURNS TABLE (event_id bigint, recorded_at timestamptz, actor text, db_role text, workforce_roles text[],
+		organization text, purpose text, action text, outcome text, relation text, columns text[],
+		reason text, consent_id bigint, break_glass_id bigint, client_address inet)
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	token bigint := phi.audit_subject(disclosures.subject);
+BEGIN
+	PERFORM phi.audit_record('disclosures', NULL, NULL, token);
+	RETURN QUERY SELECT e.event_id, e.recorded_at, e.actor, e.db_role, e.workforce_roles, e.organization, e.purpose,
+			e.action, e.outcome, e.relation, e.columns, e.reason, e.consent_id, e.break_glass_id, e.client_address
+		FROM phi_audit.event e
+		WHERE e.subjects @> ARRAY[token] AND e.recorded_at >= coalesce(disclosures."from", '-infinity')
+			AND e.recorded_at < coalesce(disclosures."to", 'infinity')
+		ORDER BY e.recorded_at, e.event_id;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) IS
+	'Every event of the audit log about a subject (its key as text); leaves an event';
+
+CREATE FUNCTION phi.accounting_of_disclosures(subject text, "from" timestamptz = NULL, "to" timestamptz = NULL)
+	RETURNS TABLE (disclosed_at timestamptz, recipient text, recipient_organization text, description text,
+		purpose text, disclosures bigint, last_disclosed_at timestamptz)
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	token bigint := phi.audit_subject(accounting_of_disclosures.subject);
+	first_time timestamptz := coalesce(accounting_of_disclosures."from", now() - interval '6 years');
+	next_time timestamptz := coalesce(accounting_of_disclosures."to", 'infinity');
+BEGIN
+	PERFORM phi.audit_record('accounting_of_disclosures', NULL, NULL, token);
+	RETURN QUERY
+		SELECT min(d.recorded_at), d.actor, d.organization,
+			d.relation || coalesce(': ' || string_agg(DISTINCT d.names, ', '), ''), d.purpose, count(DISTINCT d.event_id),
+			CASE WHEN count(DISTINCT d.event_id) > 1 THEN max(d.recorded_at) END
+		FROM (SELECT e.event_id, e.recorded_at, coalesce(e.actor, e.db_role) AS actor, e.organization, e.relation,
+				e.purpose, c.name AS names
+			FROM phi_audit.event e LEFT JOIN unnest(e.columns) c (name) ON true
+			WHERE e.subjects @> ARRAY[token] AND e.action = 'disclose' AND e.outcome = 'success'
+				AND e.recorded_at >= first_time AND e.recorded_at < next_time
+				AND NOT EXISTS (SELECT FROM phi.accounting_exclusion x
+					WHERE phi.audit_purpose_within(e.purpose, x.purpose))) d
+		GROUP BY d.actor, d.organization, d.relation, d.purpose
+		ORDER BY 1, 2, 4;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.accounting_of_disclosures(text, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION phi.accounting_of_disclosures(text, timestamptz, timestamptz) IS
+	'Accounting of disclosures of a subject (45 CFR 164.528): date, recipient, what, purpose; a series to one recipient for one purpose is one row; leaves an event';
+
+CREATE FUNCTION phi.access_report(actor text, "from" timestamptz = NULL, "to" timestamptz = NULL)
+	RETURNS TABLE (recorded_at timestamptz, event_id bigint, action text, outcome text, relation text, columns text[],
+		subjects bigint, purpose text, reason text, workforce_roles text[], organization text, break_glass_id bigint,
+		client_address inet, application_name text)
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM phi.audit_record('access_report', NULL, access_report.actor);
+	RETURN QUERY SELECT e.recorded_at, e.event_id, e.action, e.outcome, e.relation, e.columns,
+			(SELECT count(DISTINCT s.token) FROM unnest(e.subjects) s (token)), e.purpose, e.reason, e.workforce_roles,
+			e.organization, e.break_glass_id, e.client_address, e.application_name
+		FROM phi_audit.event e
+		WHERE e.actor = access_report.actor AND e.recorded_at >= coalesce(access_report."from", '-infinity')
+			AND e.recorded_at < coalesce(access_report."to", 'infinity')
+		ORDER BY e.recorded_at, e.event_id;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.access_report(text, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION phi.access_report(text, timestamptz, timestamptz) IS
+	'What an actor did, event by event, with the number of subjects; leaves an event';
+
+-- IHE BALP: one AuditEvent (FHIR R4) for each patient of an event, by the profile of what was done.
+CREATE FUNCTION phi.export_audit_event("from" timestamptz = NULL, "to" timestamptz = NULL, subject text = NULL)
+	RETURNS SETOF jsonb
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	wanted bigint := phi.audit_subject(export_audit_event.subject);
+	site text := (SELECT i.incarnation FROM phi_audit.incarnation i ORDER BY i.number DESC LIMIT 1);
+BEGIN
+	PERFORM phi.audit_record('export_audit_event', NULL, NULL, wanted);
+	RETURN QUERY
+		SELECT jsonb_strip_nulls(jsonb_build_object(
+			'resourceType', 'AuditEvent',
+			'meta', jsonb_build_object('profile', jsonb_build_array(
+				'https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.Patient' || w.profile)),
+			'type', jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/audit-event-type',
+				'code', 'rest', 'display', 'RESTful Operation'),
+			'subtype', jsonb_build_array(jsonb_build_object('system', 'http://hl7.org/fhir/restful-interaction',
+				'code', w.interaction, 'display', w.interaction)),
+			'action', w.letter,
+			'recorded', to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+			'outcome', CASE e.outcome WHEN 'success' THEN '0' ELSE '4' END,
+			'outcomeDesc', e.reason,
+			'purposeOfEvent', CASE WHEN e.purpose IS NOT NULL THEN jsonb_build_array(jsonb_build_object('coding',
+				jsonb_build_array(jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/v3-ActReason',
+					'code', e.purpose)))) END,
+			'agent', jsonb_build_array(
+				jsonb_build_object('type', jsonb_build_object('coding', jsonb_build_array(jsonb_build_object(
+						'system', 'http://dicom.nema.org/resources/ontology/DCM', 'code', '110153',
+						'display', 'Source Role ID'))),
+					'who', jsonb_build_object('display', coalesce(nullif(e.application_name, ''), 'client')),
+					'requestor', false,
+					'network', CASE WHEN e.client_address IS NOT NULL THEN jsonb_build_object(
+						'address', host(e.client_address), 'type', '2') END),
+				jsonb_build_object('type', jsonb_build_object('coding', jsonb_build_array(jsonb_build_object(
+						'system', 'http://dicom.nema.org/resources/ontology/DCM', 'code', '110152',
+						'display', 'Destination Role ID'))),
+					'who', jsonb_build_object('display', 'phi_guard'), 'requestor', false),
+				jsonb_build_object('type', jsonb_build_object('coding', jsonb_build_array(jsonb_build_object(
+						'system', 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', 'code', 'IRCP',
+						'display', 'information recipient'))),
+					'role', (SELECT jsonb_agg(jsonb_build_object('text', r.name)) FROM unnest(e.workforce_roles) r (name)),
+					'who', jsonb_build_object('identifier', jsonb_build_object(
+						'system', 'urn:phi_guard:' || CASE WHEN e.actor IS NULL THEN 'role' ELSE 'actor' END,
+						'value', coalesce(e.actor, e.db_role))),
+					'requestor', true)),
+			'source', jsonb_build_object('site', site, 'observer', jsonb_build_object('display', 'phi_guard'),
+				'type', jsonb_build_array(jsonb_build_object(
+					'system', 'http://terminology.hl7.org/CodeSystem/security-source-type', 'code', '5',
+					'display', 'Database Server'))),
+			'entity', jsonb_build_array(
+				jsonb_build_object('what', jsonb_build_object('identifier', jsonb_build_object(
+						'system', 'urn:phi_guard:subject', 'value', lpad(to_hex(t.token), 16, '0'))),
+					'type', jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/audit-entity-type',
+						'code', '1', 'display', 'Person'),
+					'role', jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/object-role',
+						'code', '1', 'display', 'Patient')),
+				jsonb_build_object('what', jsonb_build_object('identifier', jsonb_build_object(
+						'system', 'urn:phi_guard:event', 'value', e.event_id::text), 'display', e.relation),
+					'type', jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/audit-entity-type',
+						'code', '2', 'display', 'System Object'),
+					'role', jsonb_build_object('system', 'http://terminology.hl7.org/CodeSystem/object-role',
+						'code', '4', 'display', 'Domain Resource'),
+					'detail', (SELECT jsonb_agg(jsonb_build_object('type', 'column', 'valueString', c.name))
+						FROM unnest(e.columns) c (name))))))
+		FROM phi_audit.event e
+		JOIN (VALUES ('disclose', 'Read', 'read', 'R'), ('insert', 'Create', 'create', 'C'),
+			('update', 'Update', 'update', 'U'), ('delete', 'Delete', 'delete', 'D'))
+			AS w (action, profile, interaction, letter) ON w.action = e.action
+		CROSS JOIN LATERAL (SELECT DISTINCT s.token FROM unnest(e.subjects) s (token)
+			WHERE s.token <> 0 AND (wanted IS NULL OR s.token = wanted)) t
+		WHERE e.recorded_at >= coalesce(export_audit_event."from", '-infinity')
+			AND e.recorded_at < coalesce(export_audit_event."to", 'infinity')
+			AND (wanted IS NULL OR e.subjects @> ARRAY[wanted]);
+END
+$$;
+REVOKE ALL ON FUNCTION phi.export_audit_event(timestamptz, timestamptz, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.export_audit_event(timestamptz, timestamptz, text) IS
+	'Reads and changes as FHIR AuditEvent resources (IHE BALP), one for each patient of an event; leaves an event';
