@@ -8,7 +8,7 @@
 
 #include "bytes.h"
 
-#define PHI_SHIFT_DAYS_MAX    365
+#define PHI_SHIFT_DAYS_MAX 365
 
 /*
  * Encrypt or decrypt in place the digits and the ASCII letters of a text with

@@ -88,8 +88,8 @@ PrepareKept(const char *recipient)
 	PseudonymTable = PhiRelation("pseudonym");
 	KeptRecipient = MemoryContextStrdup(KeptContext, recipient);
 	control.hcxt = KeptContext;
-	KeptTokens = hash_create("phi_guard pseudonyms", 256, &control,
-							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	KeptTokens =
+		hash_create("phi_guard pseudonyms", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* Read a subject's token; false when it has none. */
@@ -137,9 +137,8 @@ Pseudonym(uint64 subject_token, const char *recipient, bool *isnull)
 	*isnull = true;
 	if (recipient == NULL)
 		recipient = own;
-	if (recipient[0] == '\0' ||
-		(strcmp(recipient, own) != 0 &&
-		 !RoleMayExecute(PhiFunction("make_pseudonyms", 3), GetUserId())))
+	if (recipient[0] == '\0' || (strcmp(recipient, own) != 0 &&
+								 !RoleMayExecute(PhiFunction("make_pseudonyms", 3), GetUserId())))
 		return (Datum) 0;
 	recipient = pstrdup(recipient);
 	PrepareKept(recipient);
@@ -166,8 +165,7 @@ Pseudonym(uint64 subject_token, const char *recipient, bool *isnull)
 Datum
 phi_subject_token(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(
-		(int64) SubjectToken(PG_GETARG_DATUM(0), SubjectArgumentType(fcinfo, 0)));
+	PG_RETURN_INT64((int64) SubjectToken(PG_GETARG_DATUM(0), SubjectArgumentType(fcinfo, 0)));
 }
 
 void

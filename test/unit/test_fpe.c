@@ -85,9 +85,9 @@ test_one_to_one(void)
 	{
 		snprintf((char *) work, sizeof(work), "%c%c%04d", 'A' + i % 26, 'A' + i / 10000, i % 10000);
 		CHECK_INT(phi_fpe_encrypt(key, work, 6), PHI_OK);
-		uint8_t *slot = &seen[((work[0] - 'A') * 26 + work[1] - 'A') * 10000 +
-							  (work[2] - '0') * 1000 + (work[3] - '0') * 100 +
-							  (work[4] - '0') * 10 + work[5] - '0'];
+		uint8_t *slot =
+			&seen[((work[0] - 'A') * 26 + work[1] - 'A') * 10000 + (work[2] - '0') * 1000 +
+				  (work[3] - '0') * 100 + (work[4] - '0') * 10 + work[5] - '0'];
 		if (*slot)
 			CHECK(!*slot);
 		*slot = 1;
@@ -109,7 +109,8 @@ test_shifts(void)
 		count[days + PHI_SHIFT_DAYS_MAX]++;
 	}
 	for (days = -PHI_SHIFT_DAYS_MAX; days <= PHI_SHIFT_DAYS_MAX; days++)
-		CHECK(days == 0 ? count[days + PHI_SHIFT_DAYS_MAX] == 0 : count[days + PHI_SHIFT_DAYS_MAX] > 10);
+		CHECK(days == 0 ? count[days + PHI_SHIFT_DAYS_MAX] == 0
+						: count[days + PHI_SHIFT_DAYS_MAX] > 10);
 	CHECK_INT(phi_shift_days(key, 7, &days), PHI_OK);
 	CHECK_INT(phi_shift_days(key, 7, &again), PHI_OK);
 	CHECK_INT(days, again);
