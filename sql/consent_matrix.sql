@@ -22,9 +22,9 @@ SELECT phi.set_rule('', 'TREAT', 'all', 'full'); -- fails
 SELECT phi.set_rule('porter', 'treat', 'all', 'full'); -- fails
 SELECT phi.set_rule('porter', 'TREAT', '123-45-6789', 'full'); -- fails, and does not say what was given
 SELECT phi.set_rule('porter', 'TREAT', 'name', 'most'); -- fails
-SELECT phi.set_rule('porter', 'TREAT', 'name', 'pseudonym'); -- fails
+SELECT phi.set_rule('porter', 'TREAT', 'name', 'pseudonym'); -- ok
 SELECT phi.set_rule('porter', 'TREAT', 'name', NULL); -- fails
-SELECT phi.drop_rule('porter', 'TREAT', 'name'); -- fails
+SELECT phi.drop_rule('porter', 'TREAT', 'name'); -- ok
 SELECT phi.install_default_rules() > 0 AS added; -- ok
 SELECT phi.install_default_rules(); -- 0: what is set stays
 SELECT workforce_role, purpose, form, count(*), string_agg(kind, ' ' ORDER BY kind) FILTER (WHERE form = 'partial') AS kinds

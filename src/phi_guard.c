@@ -17,6 +17,7 @@
 #include "platform/registry.h"
 #include "redact/redact.h"
 #include "session/session.h"
+#include "types/pseudonym.h"
 #include "types/search.h"
 
 PG_MODULE_MAGIC;
@@ -37,6 +38,7 @@ _PG_init(void)
 	PortalInit();
 	AuditInit();
 	ConsentInit();
+	PseudonymInit();
 	SearchPlannerInit();
 	RedactInit();
 	MarkGUCPrefixReserved("phi");

@@ -53,8 +53,9 @@ extern Oid SubjectArgumentType(FunctionCallInfo fcinfo, int argument);
 
 /* ---- planner.c ---- */
 
-/* Is the function one that reveals? */
+/* Is the function one that reveals?  In the session's own form, that a search may replace? */
 extern bool IsRevealFunction(Oid function);
+extern bool IsPlainRevealFunction(Oid function);
 
 extern void PlannerInit(void); /* from ConsentInit: the planner hook */
 

@@ -53,18 +53,30 @@ typedef struct GuardContext
 	List *queries; /* the one walked and those around it, innermost first */
 } GuardContext;
 
-/*
- * Is the function one of the overloads of phi.reveal or phi.reveal_column?
- */
+/* The name of a function of schema phi, or "". */
+static const char *
+PhiFunctionName(Oid function)
+{
+	char *name = get_func_namespace(function) == PhiSchema() ? get_func_name(function) : NULL;
+
+	return name ? name : "";
+}
+
 bool
 IsRevealFunction(Oid function)
 {
-	char *name;
+	const char *name = PhiFunctionName(function);
 
-	if (get_func_namespace(function) != PhiSchema())
-		return false;
-	name = get_func_name(function);
-	return name && (strcmp(name, "reveal") == 0 || strcmp(name, "reveal_column") == 0);
+	return IsPlainRevealFunction(function) || strcmp(name, "reveal_as") == 0 ||
+		   strcmp(name, "reveal_pseudonym") == 0;
+}
+
+bool
+IsPlainRevealFunction(Oid function)
+{
+	const char *name = PhiFunctionName(function);
+
+	return strcmp(name, "reveal") == 0 || strcmp(name, "reveal_column") == 0;
 }
 
 /* The same as a callback. */

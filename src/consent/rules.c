@@ -255,11 +255,11 @@ CheckForm(const char *name)
 
 	if (!phi_form_find(name, strlen(name), &form))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown form"),
-						errhint("Forms are full, partial, safe_harbor and none.")));
+						errhint("Forms are full, partial, limited, safe_harbor, pseudonym and none.")));
 	if (!phi_form_available(form))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("form \"%s\" is not available", phi_form_name(form)),
-						errhint("Use full, partial, safe_harbor or none.")));
+						errhint("Use full, partial, limited, safe_harbor, pseudonym or none.")));
 }
 
 /* The names of every kind, without "none", which is shown to everybody who sees the row. */

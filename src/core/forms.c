@@ -62,7 +62,7 @@ static const struct
 	bool available;
 } forms[PHI_FORM_COUNT] = {
 	[PHI_FORM_NONE] = {"none", true},
-	[PHI_FORM_PSEUDONYM] = {"pseudonym", false},
+	[PHI_FORM_PSEUDONYM] = {"pseudonym", true},
 	[PHI_FORM_SAFE_HARBOR] = {"safe_harbor", true},
 	[PHI_FORM_LIMITED] = {"limited", true},
 	[PHI_FORM_PARTIAL] = {"partial", true},

@@ -27,7 +27,7 @@ typedef enum phi_kind /* rows are only ever added at the end */
 typedef enum phi_form /* in ascending order of detail: the larger shows more */
 {
 	PHI_FORM_NONE = 0,
-	PHI_FORM_PSEUDONYM,	  /* not yet built: shown as none */
+	PHI_FORM_PSEUDONYM,	  /* the subject's, which is looked up: no function below shows anything */
 	PHI_FORM_SAFE_HARBOR,
 	PHI_FORM_LIMITED,	  /* a limited data set's, 164.514(e)(2) */
 	PHI_FORM_PARTIAL,

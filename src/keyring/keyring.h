@@ -74,6 +74,9 @@ extern uint64 RowToken(const uint8 column_uuid[PHI_UUID_SIZE], const char *key_t
  */
 extern uint64 ActorReference(const char *prefix, const char *name);
 
+/* The subkey of a recipient for a use ("token", "date shift"); the caller wipes it. */
+extern void RecipientKey(const char *use, const char *recipient, uint8 key[PHI_KEY_SIZE]);
+
 extern void KeyringInit(void); /* from _PG_init: settings and shared memory */
 
 #endif /* PHI_KEYRING_H */

@@ -142,3 +142,18 @@ ActorReference(const char *prefix, const char *name)
 	pfree(reference);
 	return token;
 }
+
+void
+RecipientKey(const char *use, const char *recipient, uint8 key[PHI_KEY_SIZE])
+{
+	char *info = psprintf("phi_guard recipient 1:%s:%s", use, recipient);
+	uint8 root[PHI_KEY_SIZE];
+	phi_status status;
+
+	KeyringRootKey(root);
+	status = phi_hkdf_sha256(phi_bytes_of(root, PHI_KEY_SIZE), phi_bytes_of(NULL, 0),
+							 phi_bytes_of(info, strlen(info)), key, PHI_KEY_SIZE);
+	SecretWipe(root, sizeof(root));
+	pfree(info);
+	CheckStatus(status, "derive the key of a recipient");
+}

@@ -81,6 +81,16 @@ CREATE TABLE phi.column_policy
 COMMENT ON TABLE phi.column_policy IS
 	'Classified columns; a row stays, without its relation, when the column is dropped: values sealed for it may be elsewhere';
 
+CREATE TABLE phi.view_profile
+(
+	view regclass PRIMARY KEY,
+	relation regclass NOT NULL,
+	form text NOT NULL,
+	recipient text NOT NULL,
+	column_forms jsonb NOT NULL DEFAULT '{}' -- column to form, where it is another one
+);
+COMMENT ON TABLE phi.view_profile IS 'Further views of protected tables, each for a recipient: one row for each call of phi.add_view';
+
 CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON phi.table_policy
 	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
 ALTER TABLE phi.table_policy ENABLE ALWAYS TRIGGER policy_changed;
@@ -94,4 +104,5 @@ ALTER TABLE phi.column_policy ENABLE ALWAYS TRIGGER policy_changed;
 SELECT pg_catalog.pg_extension_config_dump('phi.table_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.table_description', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.column_policy', '');
+SELECT pg_catalog.pg_extension_config_dump('phi.view_profile', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.column_policy_column_id_seq', '');

@@ -169,9 +169,7 @@ BEGIN
 			PERFORM phi.blank_view(classify.relation);
 			PERFORM phi.seal_columns(classify.relation);
 		END IF;
-		IF policy.view IS NOT NULL THEN
-			PERFORM phi.refresh_view(classify.relation);
-		END IF;
+		PERFORM phi.refresh_views(classify.relation);
 		PERFORM phi.audit_record('classify', classify.relation, format('%I as %s', classify.column_name, classify.kind));
 	END IF;
 END $$;
@@ -199,9 +197,7 @@ BEGIN
 	END IF;
 	DELETE FROM phi.column_policy c WHERE c.column_id = present.column_id;
 	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = declassify.relation) THEN
-		IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = declassify.relation AND p.view IS NOT NULL) THEN
-			PERFORM phi.refresh_view(declassify.relation);
-		END IF;
+		PERFORM phi.refresh_views(declassify.relation);
 		PERFORM phi.audit_record('declassify', declassify.relation, format('%I', declassify.column_name));
 	END IF;
 END $$;

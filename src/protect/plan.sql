@@ -161,6 +161,7 @@ BEGIN
 				o (class_id, object_id)
 		WHERE on_top.class_id = 'pg_rewrite'::regclass AND w.oid = on_top.object_id AND w.rulename = '_RETURN'
 			AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.view = c.oid)
+			AND NOT EXISTS (SELECT FROM phi.view_profile v WHERE v.view = c.oid)
 		UNION ALL
 		SELECT 'pg_class'::regclass, a.attrelid, a.attnum
 		FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
@@ -225,7 +226,8 @@ BEGIN
 				WHEN c.relkind = 'm' THEN format('DROP MATERIALIZED VIEW %s', c.oid::regclass)
 				ELSE format('DROP VIEW %s', c.oid::regclass) END
 		FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
-		WHERE w.oid = object_id AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.view = c.oid);
+		WHERE w.oid = object_id AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.view = c.oid)
+			AND NOT EXISTS (SELECT FROM phi.view_profile v WHERE v.view = c.oid);
 	WHEN 'pg_statistic_ext'::regclass THEN
 		RETURN QUERY SELECT 'extended statistics', format('%I.%I', n.nspname, s.stxname),
 			format('DROP STATISTICS %I.%I', n.nspname, s.stxname)

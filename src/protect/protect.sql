@@ -197,9 +197,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'table "%" is not protected', unprotect.relation USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
-	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = policy.view AND c.relkind = 'v') THEN
-		PERFORM phi.drop_view(unprotect.relation, policy.view);
-	END IF;
+	PERFORM phi.drop_view(unprotect.relation, v) FROM phi.views_of(unprotect.relation) v;
+	DELETE FROM phi.view_profile v WHERE v.relation = unprotect.relation;
 	DELETE FROM phi.table_policy p WHERE p.relation = unprotect.relation;
 	FOR member IN SELECT phi.tree(unprotect.relation) LOOP
 		-- Of partitions nothing is on record: policies of their own stay in force.

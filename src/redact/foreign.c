@@ -54,7 +54,7 @@ typedef struct CodeWalk
 static bool RelationIsForeign(Oid relid, CodeWalk *walk);
 
 /* The functions of schema phi that open values for a user. */
-static const char *const Opening[] = {"reveal", "reveal_column"};
+static const char *const Opening[] = {"reveal", "reveal_column", "reveal_as", "reveal_pseudonym"};
 
 /* ---- functions and types ---- */
 

@@ -76,31 +76,34 @@ typedef struct Member
 	int parts;
 } Member;
 
-/* A row of phi.table_policy. */
+/* A row of phi.table_policy or phi.view_profile. */
 typedef struct TableAndView
 {
 	Oid table;
-	Oid view; /* or 0 */
+	Oid view;        /* or 0 */
+	bool is_further; /* of phi.view_profile: the table has a row of its own */
 } TableAndView;
 
 /* ---- which relations ---- */
 
-/* The rows of phi.table_policy, as they are now. */
+/* Append the rows of one of the two tables, as they are now. */
 static List *
-ReadTables(void)
+ReadRows(List *rows, const char *name, bool further)
 {
-	Relation policies = table_open(PhiRelation("table_policy"), AccessShareLock);
+	Relation policies = table_open(PhiRelation(name), AccessShareLock);
 	AttrNumber view = get_attnum(RelationGetRelid(policies), "view");
+	AttrNumber table = get_attnum(RelationGetRelid(policies), "relation");
 	SysScanDesc scan = systable_beginscan(policies, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple tuple;
-	List *rows = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		TableAndView *row = palloc(sizeof(TableAndView));
 		bool isnull;
 
-		row->table = DatumGetObjectId(heap_getattr(tuple, 1, RelationGetDescr(policies), &isnull));
+		row->is_further = further;
+		row->table =
+			DatumGetObjectId(heap_getattr(tuple, table, RelationGetDescr(policies), &isnull));
 		row->view =
 			DatumGetObjectId(heap_getattr(tuple, view, RelationGetDescr(policies), &isnull));
 		if (isnull)
@@ -110,6 +113,13 @@ ReadTables(void)
 	systable_endscan(scan);
 	table_close(policies, AccessShareLock);
 	return rows;
+}
+
+/* The rows of both. */
+static List *
+ReadTables(void)
+{
+	return ReadRows(ReadRows(NIL, "table_policy", false), "view_profile", true);
 }
 
 /* The table of a view in those rows, or 0. */
@@ -134,6 +144,23 @@ RedactedTable(Oid view)
 	return get_rel_relkind(view) == RELKIND_VIEW ? TableOfView(ReadTables(), view) : InvalidOid;
 }
 
+List *
+RedactedViews(Oid table)
+{
+	List *views = NIL;
+	ListCell *cell;
+
+	foreach (cell, ReadTables())
+	{
+		const TableAndView *row = lfirst(cell);
+
+		if (row->table == table && OidIsValid(row->view))
+			views = lappend_oid(views, row->view);
+	}
+	list_sort(views, list_oid_cmp);
+	return views;
+}
+
 /* OIDs of the protected tables, their partitions and their views. */
 static List *
 AllMembers(List *rows)
@@ -145,7 +172,9 @@ AllMembers(List *rows)
 	{
 		const TableAndView *row = lfirst(cell);
 
-		if (get_rel_relkind(row->table) == RELKIND_PARTITIONED_TABLE)
+		if (row->is_further)
+			;
+		else if (get_rel_relkind(row->table) == RELKIND_PARTITIONED_TABLE)
 			members = list_concat(members, find_all_inheritors(row->table, NoLock, NULL));
 		else
 			members = lappend_oid(members, row->table);

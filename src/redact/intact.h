@@ -13,6 +13,9 @@
 /* The table whose redacted view this is, or 0. */
 extern Oid RedactedTable(Oid view);
 
+/* The redacted views of a table, that of phi.protect() and those of profiles, in ascending order. */
+extern List *RedactedViews(Oid table);
+
 /* What the protected relations, all or the current user's, have of their protection. */
 extern List *IntactBefore(bool all);
 

@@ -5,13 +5,15 @@
  */
 #include "redact/redact.h"
 
+#include "catalog/pg_type.h"
 #include "core/forms.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
+#include "types/form.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(phi_is_kind);
 PG_FUNCTION_INFO_V1(phi_redact);
+PG_FUNCTION_INFO_V1(phi_redact_integer);
 
 /*
  * phi.is_kind(text): is it the name of a kind?
@@ -47,34 +49,46 @@ RequireForm(const text *name)
 	if (!phi_form_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), &form))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"%s\" is not a form", text_to_cstring(name)),
-				errhint("The forms are full, partial, safe_harbor and none."));
+				errhint("The forms are full, partial, limited, safe_harbor, pseudonym and none."));
 	if (!phi_form_available(form))
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("form \"%s\" is not supported", text_to_cstring(name)),
-				errhint("The forms are full, partial, safe_harbor and none."));
+				errhint("The forms are full, partial, limited, safe_harbor, pseudonym and none."));
 	return form;
 }
 
 /*
- * phi.redact(value, kind, form): the form of a text; NULL where nothing is shown.
+ * phi.redact(value, kind, form): the form of a text, date, time or number; NULL
+ * where nothing is shown.
  */
 Datum
 phi_redact(PG_FUNCTION_ARGS)
 {
-	char *value = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	InnerType inner = InnerOfPlain(get_fn_expr_argtype(fcinfo->flinfo, 0));
 	phi_kind kind = RequireKind(PG_GETARG_TEXT_PP(1));
 	phi_form form = RequireForm(PG_GETARG_TEXT_PP(2));
-	char *utf8 = pg_server_to_any(value, strlen(value), PG_UTF8);
-	phi_bytes in = phi_bytes_of(utf8, strlen(utf8));
-	phi_buffer out;
-	bool is_null;
+	bool isnull;
+	Datum shown = ShowPlain(inner, kind, form, PG_GETARG_DATUM(0), &isnull);
 
-	out.capacity = add_size(mul_size(in.size, 4), 16);
-	out.data = palloc(out.capacity);
-	out.size = 0;
-	CheckStatus(phi_form_text(kind, form, in, &out, &is_null), "redact a value");
-	if (is_null)
+	if (isnull)
 		PG_RETURN_NULL();
-	value = pnstrdup((char *) out.data, out.size);
-	PG_RETURN_TEXT_P(cstring_to_text(pg_any_to_server(value, out.size, PG_UTF8)));
+	PG_RETURN_DATUM(shown);
+}
+
+/*
+ * phi.redact(bigint or integer, kind, form): the same for a whole number.
+ */
+Datum
+phi_redact_integer(PG_FUNCTION_ARGS)
+{
+	bool small = get_fn_expr_argtype(fcinfo->flinfo, 0) == INT4OID;
+	phi_kind kind = RequireKind(PG_GETARG_TEXT_PP(1));
+	phi_form form = RequireForm(PG_GETARG_TEXT_PP(2));
+	int64 shown;
+	bool isnull;
+
+	phi_form_integer(kind, form, small ? PG_GETARG_INT32(0) : PG_GETARG_INT64(0), &shown, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(small ? Int32GetDatum((int32) shown) : Int64GetDatum(shown));
 }

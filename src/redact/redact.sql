@@ -13,6 +13,36 @@ REVOKE ALL ON FUNCTION phi.redact(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.redact(text, text, text) IS
 	'The form of a text of some kind: what phi.reveal() shows where a rule grants that form';
 
+CREATE FUNCTION phi.redact(value date, kind text, form text) RETURNS date
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(date, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(date, text, text) IS
+	'The form of a date; a year that would show an age over 89 today is NULL';
+
+CREATE FUNCTION phi.redact(value timestamptz, kind text, form text) RETURNS timestamptz
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(timestamptz, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(timestamptz, text, text) IS
+	'The form of a time, cut in the session''s time zone';
+
+CREATE FUNCTION phi.redact(value numeric, kind text, form text) RETURNS numeric
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact';
+REVOKE ALL ON FUNCTION phi.redact(numeric, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(numeric, text, text) IS
+	'The form of a number: whole numbers by their kind';
+
+CREATE FUNCTION phi.redact(value bigint, kind text, form text) RETURNS bigint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact_integer';
+REVOKE ALL ON FUNCTION phi.redact(bigint, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(bigint, text, text) IS
+	'The form of a whole number';
+
+CREATE FUNCTION phi.redact(value integer, kind text, form text) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_redact_integer';
+REVOKE ALL ON FUNCTION phi.redact(integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.redact(integer, text, text) IS
+	'The form of a whole number';
+
 CREATE FUNCTION phi.tree(relation regclass) RETURNS SETOF regclass
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -69,7 +99,7 @@ REVOKE ALL ON FUNCTION phi.view_name(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.view_name(regclass, text) IS
 	'Internal: schema and name of the redacted view: as wanted, or <table>_redacted beside the table';
 
-CREATE FUNCTION phi.view_columns(relation regclass)
+CREATE FUNCTION phi.view_columns(relation regclass, profile phi.view_profile DEFAULT NULL)
 	RETURNS TABLE (place bigint, name name, type oid, type_modifier integer, collation_id oid,
 				   unclassified boolean, expression text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -78,8 +108,16 @@ DECLARE
 	policy phi.table_policy;
 	key_list text;
 	text_collation text := ''; -- of what reveal() returns, where a key would give it its own
+	plain name[]; -- shown as they are
+	sealed_list text;
 BEGIN
 	SELECT * INTO STRICT policy FROM phi.table_policy p WHERE p.relation = view_columns.relation;
+	IF profile.form IS NULL THEN
+		plain := policy.key_columns || policy.subject_column || policy.labels_column;
+	ELSE
+		SELECT string_agg(format(', %I', c.column_name), '' ORDER BY c.column_id) INTO sealed_list
+		FROM phi.column_policy c WHERE c.relation = view_columns.relation AND c.sealed;
+	END IF;
 	SELECT coalesce(string_agg(format(', %I', k), '' ORDER BY n), '') INTO key_list
 	FROM unnest(policy.key_columns) WITH ORDINALITY AS u (k, n);
 	IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = view_columns.relation AND a.attname = ANY (policy.key_columns)
@@ -89,21 +127,24 @@ BEGIN
 
 	RETURN QUERY
 	SELECT row_number() OVER (ORDER BY a.attnum), a.attname,
-		CASE WHEN s.sealed THEN it.oid WHEN s.plain THEN a.atttypid ELSE b.type END,
-		CASE WHEN s.sealed THEN -1 WHEN s.plain THEN a.atttypmod ELSE b.modifier END,
-		CASE WHEN s.sealed THEN it.typcollation ELSE a.attcollation END,
-		NOT s.sealed AND NOT s.plain,
-		CASE WHEN s.sealed THEN format('phi.reveal_column(%I, %s%s)', a.attname, c.column_id, key_list) || coalesce('::' || s.cast_to, '')
-				|| CASE WHEN it.typcollation <> 0 THEN text_collation ELSE '' END
+		CASE WHEN s.sealed THEN it.oid WHEN s.plain THEN a.atttypid WHEN s.person THEN 'text'::regtype ELSE b.type END,
+		CASE WHEN s.sealed THEN -1 WHEN s.plain THEN a.atttypmod WHEN s.person THEN -1 ELSE b.modifier END,
+		CASE WHEN s.sealed THEN it.typcollation WHEN s.person AND NOT s.plain THEN '"default"'::regcollation ELSE a.attcollation END,
+		NOT s.sealed AND NOT s.plain AND NOT s.person,
+		CASE WHEN s.sealed THEN CASE WHEN profile.form IS NULL THEN format('phi.reveal_column(%I, %s%s)', a.attname, c.column_id, key_list)
+					ELSE format('phi.reveal_as(%I, %s, %L, %L%s)', a.attname, c.column_id,
+						coalesce(profile.column_forms->>a.attname, profile.form), profile.recipient, key_list) END
+				|| coalesce('::' || s.cast_to, '') || CASE WHEN it.typcollation <> 0 THEN text_collation ELSE '' END
 			WHEN s.plain THEN format('%I', a.attname)
+			WHEN s.person THEN coalesce(format('phi.reveal_pseudonym(%L%s)', profile.recipient, sealed_list), 'NULL::text')
 			ELSE phi.typed_null(b.type, b.modifier, a.attcollation) END
 	FROM pg_attribute a
 		CROSS JOIN LATERAL phi.base_type(a.atttypid, a.atttypmod) b
 		JOIN pg_type t ON t.oid = a.atttypid
 		LEFT JOIN phi.column_policy c ON c.relation = view_columns.relation AND c.column_name = a.attname
 		CROSS JOIN LATERAL (SELECT coalesce(c.sealed, false) AS sealed,
-			coalesce(c.kind = 'none' OR a.attname IN (policy.subject_column, policy.labels_column), false)
-				OR a.attname = ANY (policy.key_columns) AS plain,
+			coalesce(c.kind = 'none', false) OR coalesce(a.attname = ANY (plain), false) AS plain,
+			profile.form IS NOT NULL AND a.attname = policy.subject_column AS person,
 			CASE WHEN c.plain_type IN ('smallint', 'integer', 'bigint', 'real', 'double precision', 'json')
 				THEN c.plain_type END AS cast_to) s
 		LEFT JOIN pg_type it ON it.oid = CASE WHEN s.sealed THEN coalesce(to_regtype(s.cast_to),
@@ -111,8 +152,9 @@ BEGIN
 	WHERE a.attrelid = view_columns.relation AND a.attnum > 0 AND NOT a.attisdropped
 	ORDER BY a.attnum;
 END $$;
-REVOKE ALL ON FUNCTION phi.view_columns(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION phi.view_columns(regclass) IS 'Internal: the columns that the redacted view of a protected table has to have';
+REVOKE ALL ON FUNCTION phi.view_columns(regclass, phi.view_profile) FROM PUBLIC;
+COMMENT ON FUNCTION phi.view_columns(regclass, phi.view_profile) IS
+	'Internal: the columns that the redacted view of a protected table has to have, or the view of a profile';
 
 CREATE FUNCTION phi.base_type(of_type oid, of_modifier integer, OUT type oid, OUT modifier integer)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -155,25 +197,22 @@ CREATE FUNCTION phi.blank_view(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	policy phi.table_policy;
+	view_now regclass;
 	columns text;
 	nulls text;
 BEGIN
-	SELECT p.* INTO policy FROM phi.table_policy p JOIN pg_class c ON c.oid = p.view
-	WHERE p.relation = blank_view.relation AND c.relkind = 'v';
-	IF NOT FOUND THEN
-		RETURN;
-	END IF;
-	SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum),
-		string_agg(phi.typed_null(a.atttypid, a.atttypmod, a.attcollation), ', ' ORDER BY a.attnum)
-	INTO columns, nulls
-	FROM pg_attribute a WHERE a.attrelid = policy.view AND a.attnum > 0 AND NOT a.attisdropped;
-	EXECUTE format('CREATE OR REPLACE VIEW %s (%s)%s AS SELECT %s', policy.view, columns,
-				   phi.view_options(policy.view), nulls);
+	FOR view_now IN SELECT phi.views_of(blank_view.relation) LOOP
+		SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum),
+			string_agg(phi.typed_null(a.atttypid, a.atttypmod, a.attcollation), ', ' ORDER BY a.attnum)
+		INTO columns, nulls
+		FROM pg_attribute a WHERE a.attrelid = view_now AND a.attnum > 0 AND NOT a.attisdropped;
+		EXECUTE format('CREATE OR REPLACE VIEW %s (%s)%s AS SELECT %s', view_now, columns,
+					   phi.view_options(view_now), nulls);
+	END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION phi.blank_view(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.blank_view(regclass) IS
-	'Internal: makes the redacted view one of typed NULLs, so that it stands in no way of changes to the table';
+	'Internal: makes the redacted views those of typed NULLs, so that they stand in no way of changes to the table';
 
 CREATE FUNCTION phi.view_trappings(view regclass, columns name[]) RETURNS text[]
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -247,7 +286,8 @@ END $$;
 REVOKE ALL ON FUNCTION phi.make_writable(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.make_writable(regclass) IS 'Internal: gives a redacted view its trigger, where it is missing';
 
-CREATE FUNCTION phi.create_view(relation regclass, schema_name name, view_name name) RETURNS regclass
+CREATE FUNCTION phi.create_view(relation regclass, schema_name name, view_name name, profile phi.view_profile DEFAULT NULL)
+	RETURNS regclass
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -260,23 +300,28 @@ BEGIN
 			HINT = 'Give the redacted view another name.';
 	END IF;
 	SELECT string_agg(format('%I', v.name), ', ' ORDER BY v.place), string_agg(v.expression, ', ' ORDER BY v.place)
-	INTO columns, expressions FROM phi.view_columns(relation) v;
+	INTO columns, expressions FROM phi.view_columns(relation, profile) v;
 	EXECUTE format('CREATE VIEW %s (%s) AS SELECT %s FROM %s', full_name, columns, expressions, relation);
 	EXECUTE format('ALTER VIEW %s OWNER TO %I', full_name,
 				   (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation));
-	UPDATE phi.table_policy p SET view = full_name::regclass WHERE p.relation = create_view.relation;
+	IF profile.form IS NULL THEN
+		UPDATE phi.table_policy p SET view = full_name::regclass WHERE p.relation = create_view.relation;
+	ELSE
+		INSERT INTO phi.view_profile VALUES (full_name::regclass, relation, profile.form, profile.recipient, profile.column_forms);
+	END IF;
 	PERFORM phi.make_writable(full_name::regclass);
 	RETURN full_name::regclass;
 END $$;
-REVOKE ALL ON FUNCTION phi.create_view(regclass, name, name) FROM PUBLIC;
-COMMENT ON FUNCTION phi.create_view(regclass, name, name) IS
-	'Internal: creates the redacted view of a protected table, owned by the table''s owner';
+REVOKE ALL ON FUNCTION phi.create_view(regclass, name, name, phi.view_profile) FROM PUBLIC;
+COMMENT ON FUNCTION phi.create_view(regclass, name, name, phi.view_profile) IS
+	'Internal: creates the redacted view of a protected table, or the view of a profile, owned by the table''s owner';
 
 CREATE FUNCTION phi.recreate_view(relation regclass, view regclass) RETURNS regclass
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	place record;
-	names name[] := ARRAY(SELECT v.name FROM phi.view_columns(relation) v);
+	profile phi.view_profile := (SELECT v FROM phi.view_profile v WHERE v.view = recreate_view.view);
+	names name[] := ARRAY(SELECT v.name FROM phi.view_columns(relation, profile) v);
 	trappings text[] := phi.view_trappings(view, names);
 	options text := phi.view_options(view);
 	made regclass;
@@ -285,7 +330,8 @@ BEGIN
 	SELECT n.nspname, c.relname, c.relacl IS NOT NULL AS has_acl INTO place
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = view;
 	PERFORM phi.drop_view(relation, view);
-	made := phi.create_view(relation, place.nspname, place.relname);
+	DELETE FROM phi.view_profile v WHERE v.view = recreate_view.view;
+	made := phi.create_view(relation, place.nspname, place.relname, profile);
 	IF options <> '' THEN
 		EXECUTE format('ALTER VIEW %s SET %s', made, substr(options, length(' WITH ') + 1));
 	END IF;
@@ -308,16 +354,43 @@ REVOKE ALL ON FUNCTION phi.recreate_view(regclass, regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.recreate_view(regclass, regclass) IS
 	'Internal: drops and creates a redacted view whose columns changed; name, privileges, options and comments stay';
 
+CREATE FUNCTION phi.regenerate_view(relation regclass, view regclass) RETURNS regclass
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	profile phi.view_profile := (SELECT v FROM phi.view_profile v WHERE v.view = regenerate_view.view);
+	names text;
+	expressions text;
+	fits boolean;
+BEGIN
+	SELECT count(a.attnum) = max(a.attnum)
+		AND bool_and((v.name, v.type, v.type_modifier, v.collation_id) IS NOT DISTINCT FROM
+					 (a.attname, a.atttypid, a.atttypmod, a.attcollation))
+	INTO fits
+	FROM pg_attribute a LEFT JOIN phi.view_columns(regenerate_view.relation, profile) v ON v.place = a.attnum
+	WHERE a.attrelid = regenerate_view.view AND a.attnum > 0;
+	IF NOT fits THEN
+		RETURN phi.recreate_view(regenerate_view.relation, regenerate_view.view);
+	END IF;
+	SELECT string_agg(format('%I', v.name), ', ' ORDER BY v.place), string_agg(v.expression, ', ' ORDER BY v.place)
+	INTO names, expressions FROM phi.view_columns(regenerate_view.relation, profile) v;
+	EXECUTE format('CREATE OR REPLACE VIEW %s (%s)%s AS SELECT %s FROM %s', regenerate_view.view, names,
+				   phi.view_options(regenerate_view.view), expressions, regenerate_view.relation, profile);
+	PERFORM phi.make_writable(regenerate_view.view);
+	RETURN regenerate_view.view;
+END $$;
+REVOKE ALL ON FUNCTION phi.regenerate_view(regclass, regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.regenerate_view(regclass, regclass) IS
+	'Internal: gives a redacted view the columns that it has to have; makes it anew where that is needed';
+
 CREATE FUNCTION phi.refresh_view(relation regclass, view text DEFAULT NULL) RETURNS regclass
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	present regclass;
 	wanted record;
-	names text;
-	expressions text;
-	fits boolean;
 	newcomer name;
+	other regclass;
 BEGIN
 	IF refresh_view.relation IS NULL THEN
 		RAISE EXCEPTION 'no table given' USING ERRCODE = 'null_value_not_allowed',
@@ -347,21 +420,10 @@ BEGIN
 		RAISE NOTICE 'column "%" of table "%" is not classified: view "%" shows NULL for it', newcomer,
 			refresh_view.relation, present USING HINT = 'Call phi.classify() for it.';
 	END LOOP;
-	SELECT count(a.attnum) = max(a.attnum)
-		AND bool_and((v.name, v.type, v.type_modifier, v.collation_id) IS NOT DISTINCT FROM
-					 (a.attname, a.atttypid, a.atttypmod, a.attcollation))
-	INTO fits
-	FROM pg_attribute a LEFT JOIN phi.view_columns(refresh_view.relation) v ON v.place = a.attnum
-	WHERE a.attrelid = present AND a.attnum > 0;
-	IF NOT fits THEN
-		RETURN phi.recreate_view(refresh_view.relation, present);
-	END IF;
-	SELECT string_agg(format('%I', v.name), ', ' ORDER BY v.place), string_agg(v.expression, ', ' ORDER BY v.place)
-	INTO names, expressions FROM phi.view_columns(refresh_view.relation) v;
-	EXECUTE format('CREATE OR REPLACE VIEW %s (%s)%s AS SELECT %s FROM %s', present, names,
-				   phi.view_options(present), expressions, refresh_view.relation);
-	PERFORM phi.make_writable(present);
-	RETURN present;
+	FOR other IN SELECT v FROM phi.views_of(refresh_view.relation) v WHERE v <> present LOOP
+		PERFORM phi.regenerate_view(refresh_view.relation, other);
+	END LOOP;
+	RETURN phi.regenerate_view(refresh_view.relation, present);
 END $$;
 REVOKE ALL ON FUNCTION phi.refresh_view(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.refresh_view(regclass, text) IS

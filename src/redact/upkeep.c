@@ -163,15 +163,20 @@ ChangesColumns(const AlterTableStmt *statement)
 	return false;
 }
 
-/* Lock the view of a protected table that the current user may alter, before the table. */
+/* Lock the views of a protected table that the current user may alter, before the table. */
 static void
 LockView(Oid relid)
 {
 	const ProtectedRelation *relation = RegistryRelation(relid);
+	ListCell *cell;
 
-	if (relation != NULL && relation->root == relid && RoleOwnsRelation(relid, GetUserId()) &&
-		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation->view)))
-		LockRelationOid(relation->view, AccessExclusiveLock);
+	if (relation == NULL || relation->root != relid || !RoleOwnsRelation(relid, GetUserId()))
+		return;
+	foreach (cell, RedactedViews(relid))
+	{
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))))
+			LockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+	}
 }
 
 /* DROP COLUMN: now, because the same command may add another column of that name. */

@@ -17,6 +17,8 @@ BEGIN
 	UNION ALL
 	SELECT p.view::oid, false, p.view::text FROM phi.table_policy p WHERE p.view IS NOT NULL
 	UNION ALL
+	SELECT v.view::oid, false, v.view::text FROM phi.view_profile v
+	UNION ALL
 	SELECT DISTINCT c.relation::oid, false, c.relation::text FROM phi.column_policy c
 	WHERE c.relation IS NOT NULL AND NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = c.relation)
 	ORDER BY 3;
@@ -64,6 +66,9 @@ BEGIN
 		UPDATE phi.table_policy p SET view = NULL
 		WHERE p.view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = p.view);
 	END IF;
+	IF EXISTS (SELECT FROM phi.view_profile v WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = v.view)) THEN
+		DELETE FROM phi.view_profile v WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = v.view);
+	END IF;
 	SELECT p.relation, k.name INTO lost
 	FROM phi.table_policy p,
 		unnest(p.key_columns || p.subject_column || p.labels_column || phi.described_columns(p.relation)) AS k (name)
@@ -106,11 +111,13 @@ BEGIN
 		reference_column = CASE d.reference_column WHEN old_name THEN new_name ELSE d.reference_column END,
 		other_subjects = array_replace(d.other_subjects, old_name, new_name)
 	WHERE d.relation = column_renamed.relation;
-	SELECT p.view INTO view_now FROM phi.table_policy p JOIN pg_attribute a ON a.attrelid = p.view
-	WHERE p.relation = column_renamed.relation AND a.attname = old_name;
-	IF FOUND THEN
+	UPDATE phi.view_profile v
+	SET column_forms = (v.column_forms - old_name::text) || jsonb_build_object(new_name::text, v.column_forms->old_name::text)
+	WHERE v.relation = column_renamed.relation AND v.column_forms ? old_name::text;
+	FOR view_now IN SELECT a.attrelid FROM phi.views_of(column_renamed.relation) v JOIN pg_attribute a ON a.attrelid = v
+		WHERE a.attname = old_name LOOP
 		EXECUTE format('ALTER VIEW %s RENAME COLUMN %I TO %I', view_now, old_name, new_name);
-	END IF;
+	END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION phi.column_renamed(regclass, name, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_renamed(regclass, name, name) IS
@@ -128,15 +135,11 @@ BEGIN
 	FROM pg_attribute a
 	WHERE c.relation = columns_changed.relation AND NOT c.sealed AND a.attrelid = c.relation
 		AND a.attname = c.column_name AND c.plain_type <> format_type(a.atttypid, a.atttypmod);
-	SELECT v.oid, t.relowner INTO view_now, owner_now
-	FROM phi.table_policy p JOIN pg_class v ON v.oid = p.view JOIN pg_class t ON t.oid = p.relation
-	WHERE p.relation = columns_changed.relation;
-	IF FOUND THEN
-		view_now := phi.refresh_view(columns_changed.relation);
-		IF EXISTS (SELECT FROM pg_class v WHERE v.oid = view_now AND v.relowner <> owner_now) THEN
-			EXECUTE format('ALTER VIEW %s OWNER TO %I', view_now, pg_get_userbyid(owner_now));
-		END IF;
-	END IF;
+	PERFORM phi.refresh_views(columns_changed.relation);
+	SELECT t.relowner INTO owner_now FROM pg_class t WHERE t.oid = columns_changed.relation;
+	FOR view_now IN SELECT v.oid FROM phi.views_of(columns_changed.relation) o JOIN pg_class v ON v.oid = o WHERE v.relowner <> owner_now LOOP
+		EXECUTE format('ALTER VIEW %s OWNER TO %I', view_now, pg_get_userbyid(owner_now));
+	END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION phi.columns_changed(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.columns_changed(regclass) IS

@@ -217,7 +217,7 @@ CheckTrigger(FunctionCallInfo fcinfo, WriteCall *call)
 	call->relation = RegistryView(RelationGetRelid(trigger->tg_relation));
 	if (!call->relation)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("view \"%s\" is no redacted view of a protected table",
+						errmsg("view \"%s\" is not the redacted view of a protected table",
 							   RelationGetRelationName(trigger->tg_relation))));
 	call->command = TRIGGER_FIRED_BY_INSERT(trigger->tg_event)   ? CMD_INSERT
 					: TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? CMD_UPDATE

@@ -12,26 +12,24 @@
  *-------------------------------------------------------------------------
  */
 #include "types/reveal.h"
+#include "types/form.h"
+#include "types/pseudonym.h"
 #include "types/sealing.h"
 
-#include "access/xact.h"
 #include "audit/audit.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "consent/consent.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(phi_reveal);
 PG_FUNCTION_INFO_V1(phi_reveal_column);
+PG_FUNCTION_INFO_V1(phi_reveal_as);
+PG_FUNCTION_INFO_V1(phi_reveal_pseudonym);
 
 /* What a call site remembers. */
 typedef struct RevealState
@@ -43,7 +41,18 @@ typedef struct RevealState
 	RowAttributes attributes;
 	const ProtectedColumn *column; /* of the last value, and the registry it is from */
 	uint64 registry_generation;
+	text *cap_name; /* of reveal_as: its form argument, as it was last, and what it means */
+	phi_form cap;
 } RevealState;
+
+/* What one call is asked for. */
+typedef struct RevealCall
+{
+	uint16 column_id;      /* that the value was read from; 0: not said */
+	int first;             /* argument at which the row's key begins */
+	phi_form cap;          /* the most that may be shown */
+	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
+} RevealCall;
 
 /* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
 static void
@@ -137,89 +146,6 @@ CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_heade
 		RaiseMoved(column, "row");
 }
 
-/* Today as days since 2000-01-01, in UTC. */
-static int32
-Today(void)
-{
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
-
-	return (int32) (now / USECS_PER_DAY - (now % USECS_PER_DAY < 0 ? 1 : 0));
-}
-
-/* A form of UTF-8 text. */
-static Datum
-TextForm(phi_kind kind, phi_form form, phi_bytes plain, bool *isnull)
-{
-	phi_buffer out;
-	Datum result = (Datum) 0;
-
-	out.capacity = add_size(mul_size(4, plain.size), 16);
-	out.data = palloc_extended(out.capacity, MCXT_ALLOC_HUGE);
-	out.size = 0;
-	CheckStatus(phi_form_text(kind, form, plain, &out, isnull), "redact a value");
-	if (!*isnull)
-		result = InnerFromBytes(INNER_TEXT, out.data, out.size);
-	SecretWipe(out.data, out.size);
-	pfree(out.data);
-	return result;
-}
-
-/* A form of a number: whole numbers by kind; anything else shows only where the kind is no identifier. */
-static Datum
-NumberForm(phi_kind kind, phi_form form, Datum number, bool *isnull)
-{
-	char *digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
-	char *end;
-	long long whole;
-	int64 shown;
-
-	errno = 0;
-	whole = strtoll(digits, &end, 10);
-	if (errno != 0 || end == digits || (*end != '\0' && *end != '.'))
-	{
-		*isnull = true;
-		return (Datum) 0;
-	}
-	phi_form_integer(kind, form, whole, &shown, isnull);
-	return *isnull ? (Datum) 0 : NumericGetDatum(int64_to_numeric(shown));
-}
-
-/* Transform opened bytes to the form. */
-static Datum
-ShowForm(InnerType inner, phi_kind kind, phi_form form, uint8 *bytes, Size size, bool *isnull)
-{
-	Datum plain;
-	int32 date;
-	int64 time;
-
-	*isnull = false;
-	if (form == PHI_FORM_FULL)
-		return InnerFromBytes(inner, bytes, size);
-	switch (inner)
-	{
-		case INNER_TEXT:
-			return TextForm(kind, form, phi_bytes_of(bytes, size), isnull);
-		case INNER_DATE:
-			plain = InnerFromBytes(inner, bytes, size);
-			phi_form_date(kind, form, DatumGetDateADT(plain), Today(), &date, isnull);
-			return DateADTGetDatum(date);
-		case INNER_TIMESTAMPTZ:
-			/* Cut in the session's zone, where the result will be read. */
-			plain = DirectFunctionCall1(timestamptz_timestamp, InnerFromBytes(inner, bytes, size));
-			phi_form_time(kind, form, DatumGetTimestamp(plain), Today(), &time, isnull);
-			return *isnull ? (Datum) 0
-						   : DirectFunctionCall1(timestamp_timestamptz, TimestampGetDatum(time));
-		default:
-			break;
-	}
-	if (phi_form_opaque_shows(kind, form))
-		return InnerFromBytes(inner, bytes, size);
-	if (inner == INNER_NUMERIC)
-		return NumberForm(kind, form, InnerFromBytes(inner, bytes, size), isnull);
-	*isnull = true;
-	return (Datum) 0;
-}
-
 /* What is known of the row that the value stands in; NULL where it is not one of the column's table. */
 static const RowAttributes *
 ValueRow(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *column)
@@ -252,11 +178,6 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 {
 	phi_header header = {.subject_token = subject_token, .label_set = label_set};
 	phi_form form = PermittedForm(&header, column, NULL);
-	InnerType inner;
-	phi_bytes bytes;
-	uint8 *copy;
-	Datum shown;
-	bool owned;
 
 	*isnull = form == PHI_FORM_NONE;
 	if (form == PHI_FORM_FULL)
@@ -266,56 +187,70 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 			  type == FLOAT4OID || type == FLOAT8OID || type == JSONOID;
 	if (*isnull)
 		return (Datum) 0;
-	inner = InnerOfPlain(type);
-	bytes = InnerToBytes(inner, plain, &owned);
-	copy = palloc(bytes.size + 1);
-	memcpy(copy, bytes.data, bytes.size);
-	shown = ShowForm(inner, column->kind, form, copy, bytes.size, isnull);
-	SecretWipe(copy, bytes.size);
-	pfree(copy);
+	return ShowPlain(InnerOfPlain(type), column->kind, form, plain, isnull);
+}
+
+/* Is nothing revealed now, whatever the value? */
+static bool
+NothingIsRevealed(void)
+{
+	RequirePreload();
+	RefuseInImplicitCode();
+	return InSecurityRestrictedOperation() || PlanningInProgress();
+}
+
+/* The plain value under this header in a form. */
+static Datum
+OpenInForm(FunctionCallInfo fcinfo, const RevealState *state, const phi_header *header, phi_form form,
+		   bool *isnull)
+{
+	const ProtectedColumn *column = state->column;
+	Size size;
+	uint8 *bytes;
+	Datum shown;
+
+	NoteSensitiveStatement();
+	DisclosureNote(column, form, header->subject_token, true);
+	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), header, &size);
+	shown = ShowForm(state->inner, column->kind, form, bytes, size, isnull);
+	SecretWipe(bytes, size);
+	pfree(bytes);
 	return shown;
 }
 
-/*
- * Reveal argument 0, read from the column of this id (0: not said) and the row
- * whose key begins at argument first.
- */
+/* Reveal argument 0 as the call asks for. */
 static Datum
-Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
+Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 {
 	RevealState *state;
 	const ProtectedColumn *column;
 	phi_header header;
 	phi_form form;
-	uint8 *bytes;
-	Size size;
 	Datum shown;
 	bool isnull;
 
-	RequirePreload();
-	RefuseInImplicitCode();
-	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation() || PlanningInProgress())
+	if (NothingIsRevealed() || PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = CallState(fcinfo);
 	ReadHeader(PG_GETARG_DATUM(0), &header);
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = PermittedForm(&header, column, ValueRow(fcinfo, state, column));
+	form = Min(PermittedForm(&header, column, ValueRow(fcinfo, state, column)), call->cap);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
 	if (IsDead(&header))
 		PG_RETURN_NULL(); /* wherever it was moved */
-	if (column_id != 0 && column_id != header.column_id)
+	if (call->column_id != 0 && call->column_id != header.column_id)
 		RaiseMoved(column, "column");
-	CheckRow(fcinfo, first, state, &header, column);
-
-	NoteSensitiveStatement();
-	DisclosureNote(column, form, header.subject_token, true);
-	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), &header, &size);
-	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
-	SecretWipe(bytes, size);
-	pfree(bytes);
+	CheckRow(fcinfo, call->first, state, &header, column);
+	if (form == PHI_FORM_PSEUDONYM)
+	{
+		isnull = state->inner != INNER_TEXT;
+		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
+	}
+	else
+		shown = OpenInForm(fcinfo, state, &header, form, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
@@ -334,7 +269,9 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 Datum
 phi_reveal(PG_FUNCTION_ARGS)
 {
-	return Reveal(fcinfo, 0, 1);
+	RevealCall call = {.first = 1, .cap = PHI_FORM_FULL};
+
+	return Reveal(fcinfo, &call);
 }
 
 /*
@@ -345,7 +282,84 @@ phi_reveal(PG_FUNCTION_ARGS)
 Datum
 phi_reveal_column(PG_FUNCTION_ARGS)
 {
+	RevealCall call = {.first = 2, .cap = PHI_FORM_FULL};
+
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	return Reveal(fcinfo, (uint16) PG_GETARG_INT32(1), 2);
+	call.column_id = (uint16) PG_GETARG_INT32(1);
+	return Reveal(fcinfo, &call);
+}
+
+/* The form that an argument names; raises where it names none. */
+static phi_form
+CapArgument(FunctionCallInfo fcinfo, RevealState *state, text *name)
+{
+	Size size = VARSIZE_ANY(name);
+
+	if (likely(state->cap_name && VARSIZE_ANY(state->cap_name) == size &&
+			   memcmp(state->cap_name, name, size) == 0))
+		return state->cap;
+	if (!phi_form_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), &state->cap))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown form"),
+						errhint("Forms are full, partial, limited, safe_harbor, pseudonym and none.")));
+	state->cap_name = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, size);
+	memcpy(state->cap_name, name, size);
+	return state->cap;
+}
+
+/*
+ * phi.reveal_as(value, column_id, form, recipient [, key...]): phi.reveal_column
+ * that shows no more than the form; a pseudonym is that for the recipient
+ * (NULL: for whom the session asks).  The views of profiles call it.
+ */
+Datum
+phi_reveal_as(PG_FUNCTION_ARGS)
+{
+	RevealCall call = {.first = 4};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	call.column_id = (uint16) PG_GETARG_INT32(1);
+	call.cap = CapArgument(fcinfo, CallState(fcinfo), PG_GETARG_TEXT_PP(2));
+	call.recipient = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	return Reveal(fcinfo, &call);
+}
+
+/*
+ * phi.reveal_pseudonym(recipient, value...): the pseudonym for a recipient of
+ * the subject of a row, of which some sealed values are given: a plain subject
+ * would let everybody look up whom they like.  NULL where all are NULL, or
+ * nothing of the row may be shown.
+ */
+Datum
+phi_reveal_pseudonym(PG_FUNCTION_ARGS)
+{
+	if (NothingIsRevealed() || PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	for (int i = 1; i < PG_NARGS(); i++)
+	{
+		const ProtectedColumn *column;
+		phi_header header;
+		Datum shown;
+		bool isnull = true;
+
+		if (!IsEncryptedType(get_fn_expr_argtype(fcinfo->flinfo, i)))
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("a pseudonym is that of a sealed value's subject"),
+							errhint("Give encrypted columns of the row.")));
+		if (PG_ARGISNULL(i))
+			continue;
+		ReadHeader(PG_GETARG_DATUM(i), &header);
+		if (!header.bound || IsDead(&header))
+			continue;
+		column = RegistryColumn(header.column_id);
+		if (!column ||
+			!DecideAccess(header.subject_token, header.label_set, column, NULL).permit)
+			continue;
+		shown = Pseudonym(header.subject_token, text_to_cstring(PG_GETARG_TEXT_PP(0)), &isnull);
+		if (isnull)
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(shown);
+	}
+	PG_RETURN_NULL();
 }

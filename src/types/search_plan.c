@@ -186,7 +186,7 @@ FindRevealed(Query *query, Node *node, Revealed *revealed)
 		Var *var = call->args ? linitial(call->args) : NULL;
 
 		if (!var || !IsA(var, Var) || var->varlevelsup != 0 || var->varattno <= 0 ||
-			!IsRevealFunction(call->funcid))
+			!IsPlainRevealFunction(call->funcid))
 			return false;
 		revealed->sealed = copyObject(var);
 		revealed->column = SearchableColumn(query, var);

@@ -38,6 +38,11 @@ SELECT phi.protect('patient', subject => 'id');
 SELECT phi.protect('visit', subject => 'patient', labels => 'tags');
 SELECT phi.set_rule('researcher', 'HRESCH', 'diagnosis', 'full');
 SQL
+ask($node, 'officer', <<'SQL', db => 'source');
+SELECT phi.add_view('patient', 'for_uni', 'safe_harbor', 'Uni', '{"name": "pseudonym"}'), phi.add_view('visit', 'visit_for_uni', 'limited', 'Uni');
+SQL
+ask($node, 'privacy', "SELECT phi.make_pseudonyms('patient', 'Uni')", db => 'source');
+ask($node, 'hospital', 'GRANT SELECT ON for_uni, visit_for_uni TO clinician, researcher, privacy', db => 'source');
 ask($node, 'hospital', 'GRANT SELECT ON patient_redacted, visit_redacted TO clinician, researcher, biller, nobody', db => 'source');
 ask($node, 'privacy', <<'SQL', db => 'source');
 SELECT phi.grant_consent(i::bigint, purpose => 'HRESCH') FROM generate_series(1, 20) i;
@@ -71,7 +76,8 @@ sub seen
 {
 	my ($server, $role, $db) = @_;
 
-	return ask($server, $role, 'SELECT * FROM ward.patient_redacted ORDER BY id; SELECT * FROM visit_redacted ORDER BY id, year',
+	return ask($server, $role, 'SELECT * FROM ward.patient_redacted ORDER BY id; SELECT * FROM visit_redacted ORDER BY id, year;
+		' . ($role =~ /^(clinician|researcher)$/ ? 'SELECT born, weight FROM for_uni ORDER BY 1, 2; SELECT year, seen, diagnosis FROM visit_for_uni ORDER BY 1, 2, 3' : ''),
 		db => $db);
 }
 
@@ -84,13 +90,14 @@ my %same = (
 	'triggers' => q{SELECT tgrelid::regclass::text, tgname, tgenabled, tgparentid <> 0, pg_get_triggerdef(oid) FROM pg_trigger
 		WHERE NOT tgisinternal OR tgname ~ '^~phi' ORDER BY 1, 2},
 	'views' => q{SELECT c.oid::regclass::text, relowner::regrole, reloptions, pg_get_viewdef(c.oid) FROM pg_class c
-		WHERE relkind = 'v' AND relname ~ '_redacted$' ORDER BY 1},
+		WHERE relkind = 'v' AND relname ~ '(_redacted|for_uni)$' ORDER BY 1},
 	'privileges' => q{SELECT oid::regclass::text, array(SELECT unnest(coalesce(relacl, acldefault(CASE relkind
 		WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)))::text ORDER BY 1) FROM pg_class WHERE relkind NOT IN ('i', 'I', 't') AND relnamespace IN ('ward'::regnamespace, 'public'::regnamespace, 'phi'::regnamespace, 'phi_audit'::regnamespace) ORDER BY 1},
 	'duties' => q{SELECT oid::regprocedure::text, array(SELECT unnest(proacl)::text ORDER BY 1) FROM pg_proc WHERE pronamespace = 'phi'::regnamespace ORDER BY 1},
 	'policy tables' => q{SELECT to_jsonb(p) FROM phi.table_policy p ORDER BY relation::text; SELECT to_jsonb(c) FROM phi.column_policy c ORDER BY column_id;
 		SELECT * FROM phi.role_rule ORDER BY 1, 2, 3; SELECT * FROM phi.enrollment ORDER BY 1; SELECT * FROM phi.duty_grant ORDER BY 1, 2;
 		SELECT * FROM phi.label_set ORDER BY 1; SELECT * FROM phi.data_key ORDER BY 1},
+	'views of profiles' => 'SELECT * FROM phi.view_profile ORDER BY view::text; SELECT * FROM phi.pseudonym ORDER BY 1, 2',
 	'consents' => 'SELECT * FROM phi.consent ORDER BY id',
 	'audit log' => 'SELECT to_jsonb(e) FROM phi_audit.event e ORDER BY event_id; SELECT * FROM phi_audit.leaf ORDER BY 1; SELECT * FROM phi_audit.checkpoint ORDER BY 1',
 	'sealed values' => 'SET row_security = off; SELECT * FROM ward."Patient ""main""" ORDER BY id; SELECT tableoid::regclass, * FROM visit ORDER BY id, year',

@@ -1,0 +1,103 @@
+-------------------------------------------------------------------------------
+-- redact: further views of a protected table, each for a recipient
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION phi.views_of(relation regclass) RETURNS SETOF regclass
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY SELECT c.oid::regclass
+	FROM (SELECT p.view FROM phi.table_policy p WHERE p.relation = views_of.relation
+		  UNION ALL SELECT v.view FROM phi.view_profile v WHERE v.relation = views_of.relation) AS o (view)
+		JOIN pg_class c ON c.oid = o.view AND c.relkind = 'v'
+	ORDER BY c.oid;
+END $$;
+REVOKE ALL ON FUNCTION phi.views_of(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.views_of(regclass) IS 'Internal: the redacted view of a table and those of its profiles';
+
+CREATE FUNCTION phi.refresh_views(relation regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF EXISTS (SELECT FROM phi.table_policy p JOIN pg_class v ON v.oid = p.view WHERE p.relation = refresh_views.relation) THEN
+		PERFORM phi.refresh_view(refresh_views.relation);
+	ELSE
+		PERFORM phi.regenerate_view(refresh_views.relation, v) FROM phi.views_of(refresh_views.relation) v;
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.refresh_views(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.refresh_views(regclass) IS 'Internal: generates the views of a protected table again, as many as there are';
+
+CREATE FUNCTION phi.require_profile(relation regclass, profile phi.view_profile) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	missing text;
+BEGIN
+	IF coalesce(profile.recipient, '') = '' OR octet_length(profile.recipient) > 127 THEN
+		RAISE EXCEPTION 'a recipient must not be empty or longer than 127 bytes' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Name the organization, or the actor, that the view is for.';
+	ELSIF profile.form IS NULL OR jsonb_typeof(profile.column_forms) <> 'object' THEN
+		RAISE EXCEPTION 'no form given' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give the form of the view, and forms of columns as {"column": "form"}.';
+	END IF;
+	PERFORM phi.redact(''::text, 'name', f) FROM (SELECT profile.form UNION ALL SELECT j.value FROM jsonb_each_text(profile.column_forms) j)
+		AS u (f);
+	SELECT k INTO missing FROM jsonb_object_keys(profile.column_forms) k
+	WHERE NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = require_profile.relation AND c.column_name = k AND c.sealed);
+	IF FOUND THEN
+		RAISE EXCEPTION 'column "%" of table "%" is not encrypted', missing, relation USING ERRCODE = 'undefined_column',
+			HINT = 'Only encrypted columns have forms.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_profile(regclass, phi.view_profile) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_profile(regclass, phi.view_profile) IS 'Internal: raises an error unless a view can be made of the profile';
+
+CREATE FUNCTION phi.add_view(relation regclass, view text, form text, recipient text, column_forms jsonb DEFAULT '{}') RETURNS regclass
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	profile phi.view_profile;
+	wanted record;
+	made regclass;
+BEGIN
+	PERFORM phi.require_preload();
+	PERFORM phi.require_table(add_view.relation);
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', add_view.relation);
+	IF NOT EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = add_view.relation) THEN
+		RAISE EXCEPTION 'table "%" is not protected', add_view.relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call phi.protect() for it first.';
+	ELSIF add_view.view IS NULL THEN
+		RAISE EXCEPTION 'no name for the view given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	profile.relation := add_view.relation;
+	profile.form := add_view.form;
+	profile.recipient := add_view.recipient;
+	profile.column_forms := coalesce(add_view.column_forms, '{}');
+	PERFORM phi.require_profile(add_view.relation, profile);
+	SELECT * INTO wanted FROM phi.view_name(add_view.relation, add_view.view);
+	made := phi.create_view(add_view.relation, wanted.schema_name, wanted.view_name, profile);
+	PERFORM phi.audit_record('add_view', add_view.relation, format('%s, form %s, for %s', made, add_view.form, add_view.recipient));
+	RETURN made;
+END $$;
+REVOKE ALL ON FUNCTION phi.add_view(regclass, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION phi.add_view(regclass, text, text, text, jsonb) IS
+	'Creates a further view of a protected table for a recipient: it shows what the session may see, but no more than a form; column_forms has other forms of columns';
+
+CREATE FUNCTION phi.remove_view(view regclass) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	relation regclass := (SELECT v.relation FROM phi.view_profile v WHERE v.view = remove_view.view);
+BEGIN
+	IF relation IS NULL THEN
+		RAISE EXCEPTION 'view "%" is not one that phi.add_view() made', remove_view.view
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The view of phi.protect() goes with phi.unprotect().';
+	END IF;
+	PERFORM phi.require_table(relation);
+	PERFORM phi.audit_record('remove_view', relation, remove_view.view::text);
+	PERFORM phi.drop_view(relation, remove_view.view);
+	DELETE FROM phi.view_profile v WHERE v.view = remove_view.view;
+END $$;
+REVOKE ALL ON FUNCTION phi.remove_view(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.remove_view(regclass) IS 'Drops a view that phi.add_view() made';

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * pseudonym.h
+ *		Random tokens that stand for subjects, one for each recipient.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_PSEUDONYM_H
+#define PHI_PSEUDONYM_H
+
+#include "platform/platform.h"
+
+/*
+ * The pseudonym of a subject as a text: for a recipient, or for whom the session
+ * asks (recipient NULL), its organization, or else its actor.  Nothing where
+ * none was made, and where the session neither is the recipient's nor may make
+ * pseudonyms.
+ */
+extern Datum Pseudonym(uint64 subject_token, const char *recipient, bool *isnull);
+
+extern void PseudonymInit(void); /* from _PG_init: invalidation */
+
+#endif /* PHI_PSEUDONYM_H */
