@@ -107,7 +107,7 @@ COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a
 INSERT INTO phi.duty_function (duty, function)
 SELECT d.duty, p.oid::pg_catalog.regprocedure::text
 FROM (VALUES
-	('security_officer', '{classify,declassify,describe,protect,make_shreddable,protect_plan,protect_online,online_begin,online_step,
+	('security_officer', '{classify,declassify,describe,protect,make_shreddable,set_capture,protect_plan,protect_online,online_begin,online_step,
 		cancel_online,adopt_pgp,adopt_pgp_plan,unprotect,refresh_view,enroll,unenroll,revoke_token,restore_token,revoke_actor,
 		restore_actor,forget_revocations,enroll_totp,unlock_totp,remove_totp,set_rule,drop_rule,install_default_rules,
 		set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,suggest,sample_kinds,kind_of_name,
@@ -124,7 +124,7 @@ FROM (VALUES
 		audit_export,audit_maintain,audit_status,disclosures,accounting_of_disclosures,access_report,export_audit_event,whoami}'),
 	('application', '{reveal,reveal_column,can_access,explain_access,redact,whoami,set_purpose,login,logout,verify_totp,
 		confirm_totp,labels_for,relate,end_relation,break_glass,my_consents,grant_my_consent,deny_my_consent,revoke_my_consent,
-		my_disclosures}')) AS d (duty, names)
+		my_disclosures,history}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

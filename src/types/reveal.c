@@ -99,14 +99,14 @@ ValueColumn(RevealState *state, const phi_header *header)
 	return state->column;
 }
 
-/* Raise where no value may be revealed at all. */
-static void
-RefuseInImplicitCode(void)
+void
+RefuseInImplicitCode(const char *function)
 {
 	if (ImplicitCodeRunning())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("phi.reveal cannot be used in a trigger, nor in a function that a "
-							   "data-modifying statement calls"),
+						errmsg("%s cannot be used in a trigger, nor in a function that a "
+							   "data-modifying statement calls",
+							   function),
 						errhint("Such code sees sealed values; reveal them in a query of its own.")));
 }
 
@@ -276,6 +276,37 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 	return shown;
 }
 
+/* Open a value for the user in a form, which is recorded before. */
+static Datum
+OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
+		   const phi_header *header, bool *isnull)
+{
+	uint8 *bytes;
+	Size size;
+	Datum shown;
+
+	NoteSensitiveStatement();
+	DisclosureNote(column, form, header->subject_token, true);
+	bytes = OpenBytesOf(column, value, header, &size);
+	shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	return shown;
+}
+
+bool
+RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const phi_header *header,
+			 Datum *shown)
+{
+	phi_form form = PermittedForm(header, column, NULL);
+	bool isnull;
+
+	if (form == PHI_FORM_NONE || IsDead(header))
+		return false;
+	*shown = OpenInForm(column, form, inner, value, header, &isnull);
+	return !isnull;
+}
+
 /*
  * Reveal argument 0, read from the column of this id (0: not said) and the row
  * whose key begins at argument first.
@@ -287,13 +318,11 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 	const ProtectedColumn *column;
 	phi_header header;
 	phi_form form;
-	uint8 *bytes;
-	Size size;
 	Datum shown;
 	bool isnull;
 
 	RequirePreload();
-	RefuseInImplicitCode();
+	RefuseInImplicitCode("phi.reveal");
 	if (PG_ARGISNULL(0) || InSecurityRestrictedOperation() || PlanningInProgress())
 		PG_RETURN_NULL();
 	state = CallState(fcinfo);
@@ -310,12 +339,7 @@ Reveal(FunctionCallInfo fcinfo, uint16 column_id, int first)
 		RaiseMoved(column, "column");
 	CheckRow(fcinfo, first, state, &header, column);
 
-	NoteSensitiveStatement();
-	DisclosureNote(column, form, header.subject_token, true);
-	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), &header, &size);
-	shown = ShowForm(state->inner, column->kind, form, bytes, size, &isnull);
-	SecretWipe(bytes, size);
-	pfree(bytes);
+	shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
