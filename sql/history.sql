@@ -47,9 +47,11 @@ INSERT INTO hist.patient VALUES (1, 'Ann Lee', '987-65-4321', '1980-05-06', 71.5
 UPDATE hist.patient SET ward = 'C' WHERE id = 1;
 INSERT INTO hist.patient (id, name) VALUES (1, 'Ann Day') ON CONFLICT (id) DO UPDATE SET name = excluded.name;
 MERGE INTO hist.patient p USING (VALUES (1, 'D')) v (id, ward) ON p.id = v.id WHEN MATCHED THEN UPDATE SET ward = v.ward;
+RESET SESSION AUTHORIZATION;
 COPY hist.patient (id, name, born) FROM stdin;
 3	Cyd	2001-02-03
 \.
+SET SESSION AUTHORIZATION hist_clinician;
 SELECT action, actor, purpose, columns, row_key, old_row, new_row FROM phi.history('hist.patient', 1); -- ok
 SELECT action, new_row ->> 'name' AS name, new_row ->> 'born' AS born FROM phi.history('hist.patient', '3'); -- ok: by COPY
 SELECT action FROM phi.history('hist.patient', 99); -- none
@@ -158,10 +160,11 @@ SELECT new_row FROM phi.history('hist.patient', 12) LIMIT 1; -- ok: flag is not 
 RESET SESSION AUTHORIZATION;
 
 -- labels of then
+SET row_security = off;
+UPDATE hist.patient SET labels = '{R,SUD}' WHERE id = 12;
+RESET row_security;
 SET SESSION AUTHORIZATION hist_clinician;
-UPDATE hist.patient SET labels = '{PSY}' WHERE id = 12;
-UPDATE hist.patient SET labels = NULL, weight = 1 WHERE id = 12;
-SELECT columns, old_row IS NULL AS before, new_row IS NULL AS after FROM phi.history('hist.patient', 12) LIMIT 3;
+SELECT columns && '{weight}' AS weighed, columns && '{labels}' AS labeled, old_row IS NULL AS before, new_row IS NULL AS after FROM phi.history('hist.patient', 12) LIMIT 3; -- ok: but not what was labeled
 RESET SESSION AUTHORIZATION;
 
 -- code of others: triggers, policies, defaults
@@ -184,7 +187,9 @@ RESET SESSION AUTHORIZATION;
 
 -- back to digests
 SELECT phi.set_capture('hist.patient', 'digest'); -- ok
+SET SESSION AUTHORIZATION hist_clinician;
 UPDATE hist.patient SET weight = 2 WHERE id = 12;
+RESET SESSION AUTHORIZATION;
 SELECT images IS NULL AS no_images, length(row_digests) FROM phi_audit.event WHERE relation = 'hist.patient' AND action = 'update' ORDER BY event_id DESC LIMIT 1;
 SET SESSION AUTHORIZATION hist_clinician;
 SELECT columns FROM phi.history('hist.patient', 12) LIMIT 1; -- ok: what was recorded before
@@ -210,34 +215,59 @@ SELECT count(*) FROM phi.subject_key WHERE state <> 'destroyed' AND subject_toke
 
 -- keys that images are under cannot be destroyed
 SELECT phi.rotate_key() > 0 AS rotated;
-CALL phi.reseal();
-SELECT object, "values" > 0 AS used, state FROM phi.key_usage() WHERE object LIKE 'phi_audit%' ORDER BY dek_id;
+CALL phi.reseal('hist.patient');
+CALL phi.reseal('hist.bed');
+CALL phi.reseal('hist.visit');
+SELECT object, sum("values") > 0 AS used FROM phi.key_usage() WHERE state = 'previous' AND (object LIKE 'hist.%' OR object LIKE 'phi_audit%') GROUP BY object; -- images alone
 DO $$ BEGIN PERFORM phi.destroy_key(dek_id) FROM phi.key_usage() WHERE object = 'phi_audit.event.images' AND state = 'previous'; END $$; -- fails
 SET SESSION AUTHORIZATION hist_clinician;
 SELECT count(*) > 3 AS still FROM phi.history('hist.patient', 12); -- ok
 RESET SESSION AUTHORIZATION;
 
 -- images edited, moved and repeated by a superuser
+SET SESSION AUTHORIZATION hist_clinician;
+INSERT INTO hist.bed VALUES (6, 'Six');
+INSERT INTO hist.bed VALUES (7, 'Sept');
+SELECT new_row FROM phi.history('hist.bed', 6); -- ok
+RESET SESSION AUTHORIZATION;
 SELECT phi.audit_seal() >= 0 AS sealed;
 SELECT ok, problem FROM phi.audit_verify();
 BEGIN;
 ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
-SAVEPOINT s;
 UPDATE phi_audit.event SET images = set_byte(images, length(images) - 1, get_byte(images, length(images) - 1) # 1) WHERE relation = 'hist.mortal' AND action = 'insert';
 SELECT ok, problem ~ 'was altered' AS altered FROM phi.audit_verify(); -- found
 SET LOCAL SESSION AUTHORIZATION hist_clinician;
 SELECT new_row FROM phi.history('hist.mortal', 72); -- fails
-ROLLBACK TO s;
-UPDATE phi_audit.event e SET images = o.images FROM phi_audit.event o WHERE e.relation = 'hist.patient' AND e.action = 'update' AND e.columns = '{weight,labels}' AND o.relation = e.relation AND o.columns = '{labels}';
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+UPDATE phi_audit.event e SET images = o.images FROM phi_audit.event o WHERE e.relation = 'hist.bed' AND e.action = 'insert' AND e.row_keys = '{6}' AND o.relation = e.relation AND o.row_keys = '{7}';
 SET LOCAL SESSION AUTHORIZATION hist_clinician;
-SELECT new_row FROM phi.history('hist.patient', 12); -- fails: of another event
-ROLLBACK TO s;
-INSERT INTO phi_audit.event SELECT (e).* FROM (SELECT jsonb_populate_record(e, '{"event_id": 999999999}') AS e FROM phi_audit.event e WHERE relation = 'hist.mortal' AND action = 'insert') r;
+SELECT new_row FROM phi.history('hist.bed', 6); -- fails: of another event
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+UPDATE phi_audit.event e SET images = o.images, salt = o.salt FROM phi_audit.event o WHERE e.relation = 'hist.bed' AND e.action = 'insert' AND e.row_keys = '{6}' AND o.relation = e.relation AND o.row_keys = '{7}';
+SELECT ok, problem ~ 'was altered' AS altered FROM phi.audit_verify(); -- found
 SET LOCAL SESSION AUTHORIZATION hist_clinician;
-SELECT new_row FROM phi.history('hist.mortal', 72); -- fails: twice
-ROLLBACK TO s;
+SELECT new_row FROM phi.history('hist.bed', 6); -- fails: of another transaction
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+INSERT INTO phi_audit.event SELECT r.* FROM phi_audit.event e, jsonb_populate_record(e, '{"event_id": 999999999}') r WHERE e.relation = 'hist.bed' AND e.row_keys = '{6}';
+SET LOCAL SESSION AUTHORIZATION hist_clinician;
+SELECT new_row FROM phi.history('hist.bed', 6); -- fails: twice
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
 UPDATE phi_audit.event SET row_keys = ARRAY['72', '71'] WHERE relation = 'hist.mortal' AND action = 'insert';
 SELECT ok, problem ~ 'was altered' AS altered FROM phi.audit_verify(); -- found
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+UPDATE phi_audit.event SET images = substr(images, 1, 40) WHERE relation = 'hist.bed' AND row_keys = '{6}';
+SET LOCAL SESSION AUTHORIZATION hist_clinician;
+SELECT new_row FROM phi.history('hist.bed', 6); -- fails: cut off
 ROLLBACK;
 SELECT ok, problem FROM phi.audit_verify();
 

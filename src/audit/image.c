@@ -271,7 +271,8 @@ AppendSealed(ImageBatch *batch, StringInfo out, Datum value, MemoryContext conte
 
 	CheckStatus(phi_header_parse(envelope, envelope.size, &header), "read a sealed value");
 	/* Keys of subjects end by shredding alone, in which their images share. */
-	if (!batch->shape->shreddable || KeyringSubjectKeyId(header.subject_token) != header.dek_id)
+	if (!batch->shape->shreddable || (KeyringSubjectKeyId(header.subject_token) != header.dek_id &&
+									  !KeyringShredded(header.dek_id)))
 		NoteKey(batch, header.dek_id, context);
 	AppendBytes(out, envelope.data, envelope.size);
 }

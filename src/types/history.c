@@ -40,6 +40,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -81,6 +82,13 @@ static const char *const EventQuery =
 #define RESULT_NEW_ROW 9
 #define RESULT_COLUMNS 10
 
+/* An event that was read. */
+typedef struct SeenEvent
+{
+	uint8 salt[PHI_IMAGE_SALT_SIZE];
+	int64 event;
+} SeenEvent;
+
 /* The way through the log. */
 typedef struct Walk
 {
@@ -89,7 +97,7 @@ typedef struct Walk
 	int64 before;  /* events below this number */
 	bool followed; /* the key changed in the run below */
 	uint8 run[PHI_IMAGE_RUN_SIZE];
-	List *salts;   /* of the events seen */
+	HTAB *seen;    /* SeenEvent by salt */
 	uint64 subject; /* of the last version shown */
 	ReturnSetInfo *result;
 	MemoryContext context;
@@ -111,11 +119,11 @@ typedef struct Found
 
 /* Raise: what is in the log cannot be what was written there. */
 static PHI_NORETURN void
-RaiseAltered(const Found *found)
+RaiseAltered(int64 event)
 {
 	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-			errmsg("images of audit event " INT64_FORMAT " were altered",
-				   DatumGetInt64(found->values[FOUND_EVENT])),
+			errmsg("images of an audit event were altered"),
+			errdetail("It is event " INT64_FORMAT ".", event),
 			errhint("phi.audit_verify() tells what else was."));
 }
 
@@ -163,6 +171,12 @@ RequireReadable(Oid relid)
 				errmsg("permission denied for the history of relation \"%s\"",
 					   get_rel_name(policy->root)),
 				errhint("It takes SELECT on the whole table or its redacted view."));
+	/* Each of them must permit a row, and an image is known by one. */
+	if (policy->description.other_subject_count > 0 ||
+		OidIsValid(get_element_type(policy->subject_type)))
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("history of relation \"%s\" cannot be shown: its rows have several subjects",
+					   get_rel_name(policy->root)));
 	RefuseOwnersPolicies(policy->root);
 	return policy;
 }
@@ -274,6 +288,30 @@ ReadEvents(Walk *walk, TupleDesc *columns, uint64 *count)
 	return events;
 }
 
+/* Raise where an event was copied: every one has a salt of its own. */
+static void
+RefuseCopies(Walk *walk, HeapTuple *events, uint64 count, TupleDesc columns)
+{
+	bool isnull;
+	uint64 i;
+
+	for (i = 0; i < count; i++)
+	{
+		Datum stored = heap_getattr(events[i], FOUND_SALT + 1, columns, &isnull);
+		bytea *salt = DatumGetByteaPP(stored);
+		int64 event = DatumGetInt64(heap_getattr(events[i], FOUND_EVENT + 1, columns, &isnull));
+		SeenEvent *seen;
+		bool found;
+
+		if (VARSIZE_ANY_EXHDR(salt) != PHI_IMAGE_SALT_SIZE)
+			RaiseAltered(event);
+		seen = hash_search(walk->seen, VARDATA_ANY(salt), HASH_ENTER, &found);
+		if (found && seen->event != event)
+			RaiseAltered(event);
+		seen->event = event;
+	}
+}
+
 /*
  * Are the images those of the relation?  A table of then, dropped since, may
  * have had its name, and after a restore its OID: the columns' ids say.
@@ -331,31 +369,23 @@ ReadFound(Walk *walk, HeapTuple event, TupleDesc columns, Found *found)
 {
 	bytea *images;
 	bytea *salt;
-	ListCell *cell;
 
 	memset(found, 0, sizeof(*found));
 	heap_deform_tuple(event, columns, found->values, found->isnull);
 	images = DatumGetByteaPP(found->values[FOUND_IMAGES]);
 	salt = DatumGetByteaPP(found->values[FOUND_SALT]);
-	if (VARSIZE_ANY_EXHDR(salt) != PHI_IMAGE_SALT_SIZE ||
-		phi_images_parse(phi_bytes_of(VARDATA_ANY(images), VARSIZE_ANY_EXHDR(images)),
+	if (phi_images_parse(phi_bytes_of(VARDATA_ANY(images), VARSIZE_ANY_EXHDR(images)),
 						 &found->images) != PHI_OK)
-		RaiseAltered(found);
+		RaiseAltered(DatumGetInt64(found->values[FOUND_EVENT]));
 	if (!OfRelation(walk, found))
 		return false;
-	foreach (cell, walk->salts)
-	{
-		if (memcmp(lfirst(cell), VARDATA_ANY(salt), PHI_IMAGE_SALT_SIZE) == 0)
-			RaiseAltered(found);
-	}
-	walk->salts = lappend(walk->salts, VARDATA_ANY(salt));
 	found->values[FOUND_SALT] = PointerGetDatum(salt);
 	found->moved =
 		strcmp(TextDatumGetCString(found->values[FOUND_DETAIL]), AUDIT_KEY_CHANGED) == 0;
 	CheckStatus(phi_sha256(found->images.columns, found->columns_hash), "read an image");
 	FindEntries(walk, found);
 	if (found->key_after == NULL)
-		RaiseAltered(found);
+		RaiseAltered(DatumGetInt64(found->values[FOUND_EVENT]));
 	return true;
 }
 
@@ -392,7 +422,7 @@ OpenImage(const Found *found, int entry, phi_image_side side, phi_bytes envelope
 	out.capacity = phi_envelope_plain_size(header, envelope.size);
 	out.data = palloc(out.capacity + 1);
 	if (phi_envelope_open(KeyringKey(header->dek_id), envelope, binding, &out) != PHI_OK)
-		RaiseAltered(found);
+		RaiseAltered(DatumGetInt64(found->values[FOUND_EVENT]));
 	*size = out.size;
 	return out.data;
 }
@@ -415,7 +445,7 @@ ShowVersion(Walk *walk, const Found *found, int entry, phi_image_side side, Datu
 		return false;
 	if (phi_header_parse(envelope, envelope.size, &header) != PHI_OK || !header.bound ||
 		header.searchable || header.column_id != 0)
-		RaiseAltered(found);
+		RaiseAltered(DatumGetInt64(found->values[FOUND_EVENT]));
 	if (!MaySee(walk, header.subject_token, 0))
 		return false;
 	walk->subject = header.subject_token;
@@ -485,6 +515,7 @@ ShowEvents(Walk *walk)
 	HeapTuple *events = ReadEvents(walk, &columns, &count);
 	uint64 i;
 
+	RefuseCopies(walk, events, count, columns);
 	for (i = 0; i < count; i++)
 	{
 		Found found;
@@ -528,6 +559,7 @@ Datum
 phi_history(PG_FUNCTION_ARGS)
 {
 	Walk walk = {0};
+	HASHCTL control = {.keysize = PHI_IMAGE_SALT_SIZE, .entrysize = sizeof(SeenEvent)};
 	char *key;
 
 	RequirePreload();
@@ -543,6 +575,9 @@ phi_history(PG_FUNCTION_ARGS)
 	walk.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	walk.context = CurrentMemoryContext;
 	walk.before = PG_INT64_MAX;
+	control.hcxt = walk.context;
+	walk.seen = hash_create("phi_guard events of a row", 64, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	walk.key = key = GivenKey(fcinfo, walk.policy);
 	while (ShowEvents(&walk))
 		CHECK_FOR_INTERRUPTS();
