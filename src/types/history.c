@@ -5,8 +5,8 @@
  * Events of the table that name the key are read newest first.  Where one says
  * that the row came by its key in an UPDATE, the search goes on below it for
  * the key from before.  A version is shown to those who may see a row of its
- * subject and labels now, each of its values as phi.reveal() shows it; where
- * neither version of an event may be seen, nor is the event.
+ * subject and labels now, and of every subject that the row had later, each of
+ * its values as phi.reveal() shows it; where neither version of an event may be seen, nor is the event.
  *
  * An image opens at its place in its event alone, and an event that is there
  * twice is found by its salt; what else was altered in the log is for
@@ -50,7 +50,6 @@
 #include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(phi_history);
-PG_FUNCTION_INFO_V1(phi_image_keys);
 
 /* Columns of EventQuery, in its order. */
 typedef enum FoundColumn
@@ -99,6 +98,7 @@ typedef struct Walk
 	uint8 run[PHI_IMAGE_RUN_SIZE];
 	HTAB *seen;    /* SeenEvent by salt */
 	uint64 subject; /* of the last version shown */
+	bool closed;    /* a later subject of the row may not be seen */
 	ReturnSetInfo *result;
 	MemoryContext context;
 } Walk;
@@ -441,12 +441,13 @@ ShowVersion(Walk *walk, const Found *found, int entry, phi_image_side side, Datu
 	Size size;
 
 	*isnull = true;
-	if (envelope.size == 0)
+	if (envelope.size == 0 || walk->closed)
 		return false;
 	if (phi_header_parse(envelope, envelope.size, &header) != PHI_OK || !header.bound ||
 		header.searchable || header.column_id != 0)
 		RaiseAltered(DatumGetInt64(found->values[FOUND_EVENT]));
-	if (!MaySee(walk, header.subject_token, 0))
+	walk->closed = !MaySee(walk, header.subject_token, 0);
+	if (walk->closed)
 		return false;
 	walk->subject = header.subject_token;
 	if (KeyringShredded(header.dek_id))
@@ -478,10 +479,13 @@ ShowEvent(Walk *walk, const Found *found)
 
 	memcpy(values, found->values, sizeof(Datum) * RESULT_ROW_KEY);
 	memcpy(isnull, found->isnull, sizeof(bool) * RESULT_ROW_KEY);
-	old_seen = ShowVersion(walk, found, found->before, PHI_IMAGE_BEFORE, &values[RESULT_OLD_ROW],
-						   &isnull[RESULT_OLD_ROW]);
 	new_seen = ShowVersion(walk, found, found->after, PHI_IMAGE_AFTER, &values[RESULT_NEW_ROW],
 						   &isnull[RESULT_NEW_ROW]);
+	old_seen = ShowVersion(walk, found, found->before, PHI_IMAGE_BEFORE, &values[RESULT_OLD_ROW],
+						   &isnull[RESULT_OLD_ROW]);
+	/* Below the insertion the key was another row's. */
+	if (strcmp(TextDatumGetCString(found->values[FOUND_ACTION]), "insert") == 0)
+		walk->closed = false;
 	if (!old_seen && !new_seen)
 		return;
 	/* The key after belongs to the version after: another subject's, perhaps. */
@@ -583,25 +587,4 @@ phi_history(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 	RecordCall(&walk, key);
 	return (Datum) 0;
-}
-
-/*
- * phi.image_keys(images bytea): the ids of the data keys, other than those of
- * subjects, that images of an event are sealed under.
- */
-Datum
-phi_image_keys(PG_FUNCTION_ARGS)
-{
-	bytea *stored = PG_GETARG_BYTEA_PP(0);
-	phi_images images;
-	Datum *keys;
-	Size i;
-
-	CheckStatus(phi_images_parse(phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored)), &images),
-				"read images");
-	keys = palloc(sizeof(Datum) * (images.keys.size / 4 + 1));
-	for (i = 0; i < images.keys.size / 4; i++)
-		keys[i] = Int32GetDatum((int32) phi_get_u32(images.keys.data + i * 4));
-	PG_RETURN_ARRAYTYPE_P(
-		construct_array(keys, (int) (images.keys.size / 4), INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
