@@ -7,20 +7,20 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
-CORE = status bytes xaes mac envelope merkle codes resources directive directive_compile directive_match \
+CORE = status bytes xaes mac envelope image merkle codes resources directive directive_compile directive_match \
 	directive_parse decide forms forms_text normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place \
 	guess json jwk jws token totp ed25519 note leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
-AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding log \
-	queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
+AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding \
+	image log queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
 CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
 	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \
 	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
 	support verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger form \
-	pseudonym recipient reveal reseal usage rows adopt pgcrypto adopt_pgp shred
+	pseudonym recipient reveal reseal usage rows adopt pgcrypto adopt_pgp shred history history_row
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write write_statement
 
@@ -40,11 +40,12 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 	src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
 	src/consent/labels.sql src/consent/relations.sql src/consent/step_up.sql src/consent/glass.sql \
 	src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql \
-	src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql src/redact/redact.sql \
-	src/redact/upkeep.sql src/redact/profile.sql src/protect/classify.sql src/protect/plan.sql \
-	src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql src/protect/adopt.sql \
-	src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql src/protect/anonymity.sql \
-	src/protect/release.sql src/protect/duty.sql
+	src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql src/types/history.sql \
+	src/redact/redact.sql src/redact/upkeep.sql src/redact/profile.sql src/protect/classify.sql \
+	src/protect/plan.sql src/protect/protect.sql src/protect/rotation.sql src/protect/retag.sql \
+	src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql \
+	src/protect/anonymity.sql src/protect/release.sql src/protect/duty.sql
+
 
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify

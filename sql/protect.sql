@@ -49,7 +49,6 @@ SELECT phi.protect('pt.t', 'id', labels => 'nothing'); -- fails
 SELECT phi.protect('pt.t', 'id', labels => 'plain'); -- fails
 SELECT phi.protect('pt.t', 'at'); -- fails
 SELECT phi.protect('pt.t', 'name'); -- fails
-SELECT phi.protect('pt.t', 'id', capture => 'row'); -- fails
 SELECT phi.protect('pt.t', 'id', capture => 'all'); -- fails
 SELECT phi.protect('pt.t', 'id', view => 'pt.v'); -- fails
 SELECT phi.protect('pt.t', 'id', view => 'nowhere.x'); -- fails

@@ -14,6 +14,9 @@
 
 #define AUDIT_BATCH_ROWS 1000 /* rows in one event at most */
 
+/* Detail of an event whose entries are pairs. */
+#define AUDIT_KEY_CHANGED "key changed: entries in pairs, before and after"
+
 typedef struct AuditEvent
 {
 	const char *action;  /* insert, update, delete, protect, unprotect, ddl, consent, enroll, ... */
@@ -29,7 +32,15 @@ typedef struct AuditEvent
 	const char *const *columns; /* or NULL: all of them, or none in particular */
 	int64 consent_id;           /* directive concerned, or 0 */
 	int64 break_glass_id;       /* of phi.glass, or 0 */
+	const uint8 *salt;          /* 16 random bytes that images are bound to, or NULL */
+	const bytea *images;        /* images of the rows, or NULL */
 } AuditEvent;
+
+/*
+ * A row's key as events have it: its text, or (a,b) for one of several columns,
+ * quoted as record output does; NULL for a null.  In new memory.
+ */
+extern char *AuditRowKey(const char *const *parts, int count);
 
 /* Append within the current transaction: the event exists if it commits.  Raises when it cannot. */
 extern void AuditAppend(const AuditEvent *event);

@@ -88,12 +88,14 @@ BEGIN
 			client_address inet,
 			application_name text,
 			salt bytea,
+			images bytea,
 			PRIMARY KEY (recorded_at, event_id)
 		) PARTITION BY RANGE (recorded_at);
 		CREATE INDEX event_txid ON phi_audit.event (txid);
 		-- Random bytes do not compress.
 		ALTER TABLE phi_audit.event ALTER COLUMN subjects SET STORAGE EXTERNAL;
 		ALTER TABLE phi_audit.event ALTER COLUMN row_digests SET STORAGE EXTERNAL;
+		ALTER TABLE phi_audit.event ALTER COLUMN images SET STORAGE EXTERNAL;
 		CREATE TABLE phi_audit.leaf
 		(
 			leaf_index bigint PRIMARY KEY,
@@ -117,6 +119,11 @@ BEGIN
 		REVOKE ALL ON SCHEMA phi_audit FROM PUBLIC;
 		REVOKE ALL ON ALL TABLES IN SCHEMA phi_audit FROM PUBLIC;
 		REVOKE ALL ON SEQUENCE phi_audit.event_id_seq FROM PUBLIC;
+	END IF;
+	-- A log of an earlier release has no images.
+	IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'phi_audit.event'::regclass AND attname = 'images') THEN
+		ALTER TABLE phi_audit.event ADD COLUMN images bytea;
+		ALTER TABLE phi_audit.event ALTER COLUMN images SET STORAGE EXTERNAL;
 	END IF;
 	PERFORM phi.audit_guard_table('phi_audit.event');
 	PERFORM phi.audit_guard_table('phi_audit.leaf');

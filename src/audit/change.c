@@ -10,6 +10,9 @@
  * changed; a row whose key or subject changed has two entries, before and
  * after, in events of their own.
  *
+ * With capture => 'row' an event also carries the rows' images, sealed: that of
+ * before and that of after (image.c).
+ *
  * Digest of a row, version 1: SHA-256 of the byte 1 and then, for each live
  * column in order, its number (2 bytes), 0 for NULL or 1, and for a value its
  * size (4 bytes) and bytes: of a fixed-length type the stored ones, integers
@@ -22,6 +25,7 @@
 #include "audit/audit.h"
 
 #include "access/detoast.h"
+#include "audit/image.h"
 #include "commands/trigger.h"
 #include "core/mac.h"
 #include "executor/tuptable.h"
@@ -52,6 +56,7 @@ typedef struct Batch
 	uint64 *subjects;
 	char **row_keys;
 	uint8 *digests;
+	ImageBatch images; /* with capture of rows */
 } Batch;
 
 /* One run of the trigger. */
@@ -63,6 +68,7 @@ typedef struct ChangeScan
 	const char *detail;
 	int batch_capacity; /* entries in one event */
 	bool each_column;   /* events name the columns that changed */
+	const ImageShape *shape; /* with capture of rows; or NULL */
 	FmgrInfo key_output[INDEX_MAX_KEYS];
 	Batch batches[BATCHES];
 	int batch_count;
@@ -147,46 +153,22 @@ RowSubject(ChangeScan *scan, TupleTableSlot *slot)
 	return SubjectToken(slot->tts_values[column], scan->policy->subject_type);
 }
 
-/* Append one value of a composite key as record output does: in quotes where it needs them. */
-static void
-AppendKeyPart(StringInfo text, const char *value)
-{
-	bool quoted = value[0] == '\0' || strpbrk(value, "\"\\(), \t\n\r\v\f") != NULL;
-
-	if (quoted)
-		appendStringInfoChar(text, '"');
-	for (; *value != '\0'; value++)
-	{
-		if (*value == '"' || *value == '\\')
-			appendStringInfoChar(text, *value);
-		appendStringInfoChar(text, *value);
-	}
-	if (quoted)
-		appendStringInfoChar(text, '"');
-}
-
-/* The row's key: its text, or (a,b) for one of several columns. */
+/* The row's key, as AuditRowKey gives it. */
 static char *
 RowKey(ChangeScan *scan, TupleTableSlot *slot)
 {
-	StringInfoData text;
+	const char *parts[INDEX_MAX_KEYS];
 	int i;
 
-	if (scan->policy->key_count == 1 && !slot->tts_isnull[scan->policy->keys[0] - 1])
-		return OutputFunctionCall(&scan->key_output[0],
-								  slot->tts_values[scan->policy->keys[0] - 1]);
-	initStringInfo(&text);
 	for (i = 0; i < scan->policy->key_count; i++)
 	{
 		int column = scan->policy->keys[i] - 1;
 
-		appendStringInfoChar(&text, i == 0 ? '(' : ',');
-		if (!slot->tts_isnull[column])
-			AppendKeyPart(&text,
-						  OutputFunctionCall(&scan->key_output[i], slot->tts_values[column]));
+		parts[i] = slot->tts_isnull[column]
+					   ? NULL
+					   : OutputFunctionCall(&scan->key_output[i], slot->tts_values[column]);
 	}
-	appendStringInfoChar(&text, ')');
-	return text.data;
+	return AuditRowKey(parts, scan->policy->key_count);
 }
 
 /* Are two values of a column the same?  The same stored copy needs no reading. */
@@ -268,11 +250,16 @@ WriteBatch(ChangeScan *scan, Batch *batch)
 	event.action = scan->action;
 	event.outcome = "success";
 	event.relation = RelationGetRelid(scan->relation);
-	event.detail = batch->moved ? "key changed: entries in pairs, before and after" : scan->detail;
+	event.detail = batch->moved ? AUDIT_KEY_CHANGED : scan->detail;
 	event.row_count = batch->count;
 	event.subjects = batch->subjects;
 	event.row_keys = batch->row_keys;
 	event.digests = batch->digests;
+	if (scan->shape != NULL)
+	{
+		event.salt = batch->images.salt;
+		event.images = ImageBatchValue(&batch->images);
+	}
 	if (scan->each_column)
 		event.columns = ColumnNames(scan, batch->columns, &event.column_count);
 	AuditAppend(&event);
@@ -304,6 +291,8 @@ BeginBatch(ChangeScan *scan, Batch *batch, const Bitmapset *columns, bool moved)
 		if (scan->policy->key_count > 0)
 			batch->row_keys = palloc(mul_size(capacity, sizeof(char *)));
 	}
+	if (scan->shape != NULL)
+		ImageBatchBegin(&batch->images, scan->shape);
 	MemoryContextSwitchTo(old);
 }
 
@@ -319,7 +308,8 @@ BatchFor(ChangeScan *scan, const Bitmapset *columns, bool moved)
 		batch = &scan->batches[i];
 		if (batch->moved != moved || !bms_equal(batch->columns, columns))
 			continue;
-		if (batch->count + (moved ? 2 : 1) > scan->batch_capacity)
+		if (batch->count + (moved ? 2 : 1) > scan->batch_capacity ||
+			(scan->shape != NULL && ImageBatchFull(&batch->images)))
 		{
 			WriteBatch(scan, batch);
 			BeginBatch(scan, batch, columns, moved);
@@ -337,10 +327,22 @@ BatchFor(ChangeScan *scan, const Bitmapset *columns, bool moved)
 	return batch;
 }
 
-/* Add a row to a batch. */
+/* Add the images of a row, whose versions have one subject. */
 static void
-AddRow(ChangeScan *scan, Batch *batch, TupleTableSlot *slot)
+AddImages(ChangeScan *scan, Batch *batch, TupleTableSlot *before, TupleTableSlot *after)
 {
+	uint64 subject = RowSubject(scan, after != NULL ? after : before);
+	ImageRow old = {before, subject};
+	ImageRow new = {after, subject};
+
+	ImageBatchAdd(&batch->images, &old, &new, batch->context);
+}
+
+/* Add a row to a batch: a version of it before, one after, or both; the later one is recorded. */
+static void
+AddRow(ChangeScan *scan, Batch *batch, TupleTableSlot *before, TupleTableSlot *after)
+{
+	TupleTableSlot *slot = after != NULL ? after : before;
 	int entry = batch->count;
 	MemoryContext old;
 
@@ -353,6 +355,8 @@ AddRow(ChangeScan *scan, Batch *batch, TupleTableSlot *slot)
 		batch->row_keys[entry] = RowKey(scan, slot);
 		MemoryContextSwitchTo(old);
 	}
+	if (scan->shape != NULL)
+		AddImages(scan, batch, before, after);
 	batch->count = entry + 1;
 }
 
@@ -377,9 +381,9 @@ NextRow(Tuplestorestate *rows, TupleTableSlot *slot)
 	return true;
 }
 
-/* Record the rows of one transition table. */
+/* Record the rows of one transition table: versions before a change, or after it. */
 static void
-RecordRows(ChangeScan *scan, Tuplestorestate *rows)
+RecordRows(ChangeScan *scan, Tuplestorestate *rows, bool after)
 {
 	TupleTableSlot *slot =
 		MakeSingleTupleTableSlot(RelationGetDescr(scan->relation), &TTSOpsMinimalTuple);
@@ -388,7 +392,7 @@ RecordRows(ChangeScan *scan, Tuplestorestate *rows)
 	while (NextRow(rows, slot))
 	{
 		MemoryContextSwitchTo(scan->row);
-		AddRow(scan, BatchFor(scan, NULL, false), slot);
+		AddRow(scan, BatchFor(scan, NULL, false), after ? NULL : slot, after ? slot : NULL);
 		MemoryContextSwitchTo(scan->run);
 		MemoryContextReset(scan->row);
 	}
@@ -417,8 +421,8 @@ RecordPairs(ChangeScan *scan, Tuplestorestate *old_rows, Tuplestorestate *new_ro
 		moved = RowMoved(scan->policy, changed);
 		batch = BatchFor(scan, changed, moved);
 		if (moved)
-			AddRow(scan, batch, before);
-		AddRow(scan, batch, after);
+			AddRow(scan, batch, before, NULL);
+		AddRow(scan, batch, moved ? NULL : before, after);
 		MemoryContextSwitchTo(scan->run);
 		MemoryContextReset(scan->row);
 	}
@@ -450,10 +454,10 @@ RecordUpdate(ChangeScan *scan, Tuplestorestate *old_rows, Tuplestorestate *new_r
 		return;
 	}
 	scan->detail = "rows before, not paired";
-	RecordRows(scan, old_rows);
+	RecordRows(scan, old_rows, false);
 	WriteBatches(scan);
 	scan->detail = "rows after, not paired";
-	RecordRows(scan, new_rows);
+	RecordRows(scan, new_rows, true);
 }
 
 /* Prepare a run over as many rows as given. */
@@ -476,6 +480,8 @@ BeginScan(ChangeScan *scan, Relation relation, int64 rows)
 	scan->run = CurrentMemoryContext;
 	scan->row = AllocSetContextCreate(scan->run, "phi_guard changed row", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&scan->image);
+	if (scan->policy != NULL && scan->policy->capture_row)
+		scan->shape = ImageBegin(relation, scan->policy);
 }
 
 /* The transition tables' trigger; a statement that touched no row leaves no event. */
@@ -509,8 +515,10 @@ phi_audit_change(PG_FUNCTION_ARGS)
 	else
 	{
 		scan.action = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? "insert" : "delete";
-		RecordRows(&scan, rows);
+		RecordRows(&scan, rows, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
 	}
 	WriteBatches(&scan);
+	if (scan.shape != NULL)
+		ImageEnd();
 	return PointerGetDatum(NULL);
 }

@@ -67,8 +67,7 @@ ExtensionIsOurs(void)
 	return ours;
 }
 
-/* Was a relation made by this transaction? */
-static bool
+bool
 RelationIsOurs(Oid relid)
 {
 	Relation relation = RelationIdGetRelation(relid);

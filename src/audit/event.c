@@ -27,6 +27,7 @@
 #include "session/session.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -116,6 +117,43 @@ SetWho(EventRow *row, const SessionContext *session)
 		EventSetTexts(row, EVENT_WORKFORCE_ROLES, roles, session->role_count);
 }
 
+/* Append one value of a composite key as record output does: in quotes where it needs them. */
+static void
+AppendKeyPart(StringInfo text, const char *value)
+{
+	bool quoted = value[0] == '\0' || strpbrk(value, "\"\\(), \t\n\r\v\f") != NULL;
+
+	if (quoted)
+		appendStringInfoChar(text, '"');
+	for (; *value != '\0'; value++)
+	{
+		if (*value == '"' || *value == '\\')
+			appendStringInfoChar(text, *value);
+		appendStringInfoChar(text, *value);
+	}
+	if (quoted)
+		appendStringInfoChar(text, '"');
+}
+
+char *
+AuditRowKey(const char *const *parts, int count)
+{
+	StringInfoData text;
+	int i;
+
+	if (count == 1 && parts[0] != NULL)
+		return pstrdup(parts[0]);
+	initStringInfo(&text);
+	for (i = 0; i < count; i++)
+	{
+		appendStringInfoChar(&text, i == 0 ? '(' : ',');
+		if (parts[i] != NULL)
+			AppendKeyPart(&text, parts[i]);
+	}
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
 /* What was done to which rows. */
 static void
 SetWhat(EventRow *row, const AuditEvent *event)
@@ -142,7 +180,7 @@ SetWhat(EventRow *row, const AuditEvent *event)
 		EventSetTexts(row, EVENT_COLUMN_NAMES, event->columns, event->column_count);
 }
 
-/* The rows themselves: subject, key and digest of each. */
+/* The rows themselves: subject, key, digest and image of each. */
 static void
 SetRows(EventRow *row, const AuditEvent *event)
 {
@@ -165,6 +203,11 @@ SetRows(EventRow *row, const AuditEvent *event)
 	if (event->digests != NULL)
 		SetBytes(row, EVENT_ROW_DIGESTS, event->digests,
 				 mul_size(event->row_count, PHI_SHA256_SIZE));
+	if (event->images != NULL)
+	{
+		SetBytes(row, EVENT_SALT, event->salt, SALT_SIZE);
+		SetColumn(row, EVENT_IMAGES, PointerGetDatum(event->images));
+	}
 }
 
 /* The client's address, as inet_client_addr() gives it; NULL on a local socket. */
@@ -192,6 +235,27 @@ SetWhere(EventRow *row)
 		SetColumn(row, EVENT_CLIENT_ADDRESS, ClientAddress);
 }
 
+/*
+ * The next number.  In the transaction that made the sequence nothing of it is
+ * in WAL with wal_level = minimal, and what it has in reserve would be given
+ * out again after a crash: none is left in reserve.
+ */
+static int64
+NextEventId(const AuditLog *log)
+{
+	int64 id = nextval_internal(log->sequence, false);
+
+	if (unlikely(RelationIsOurs(log->sequence)))
+	{
+		OwnerScope scope;
+
+		OwnerBegin(&scope);
+		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(log->sequence), Int64GetDatum(id));
+		OwnerEnd(&scope);
+	}
+	return id;
+}
+
 void
 EventNumber(EventRow *row, const AuditLog *log)
 {
@@ -202,7 +266,7 @@ EventNumber(EventRow *row, const AuditLog *log)
 		RandomBytes(salt, sizeof(salt));
 		SetBytes(row, EVENT_SALT, salt, sizeof(salt));
 	}
-	SetColumn(row, EVENT_ID, Int64GetDatum(nextval_internal(log->sequence, false)));
+	SetColumn(row, EVENT_ID, Int64GetDatum(NextEventId(log)));
 	SetColumn(row, EVENT_TXID, FullTransactionIdGetDatum(GetTopFullTransactionId()));
 }
 
@@ -255,7 +319,7 @@ EventShape(void)
 		{EVENT_DETAIL, EVENT_DETAIL, TEXTOID},
 		{EVENT_CLIENT_ADDRESS, EVENT_CLIENT_ADDRESS, INETOID},
 		{EVENT_APPLICATION_NAME, EVENT_APPLICATION_NAME, TEXTOID},
-		{EVENT_SALT, EVENT_SALT, BYTEAOID},
+		{EVENT_SALT, EVENT_IMAGES, BYTEAOID},
 	};
 	MemoryContext old;
 	TupleDesc shape;

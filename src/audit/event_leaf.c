@@ -5,7 +5,7 @@
  * Leaf, version 1: the byte 1, then for each column of phi_audit.event that is
  * not NULL, in the table's order:
  *
- *		tag		1 byte, the column's number from 1 (event_id) to 27 (salt)
+ *		tag		1 byte, the column's number from 1 (event_id) to 28 (images)
  *		size	4 bytes, big-endian
  *		value	bigint, xid8: 8 bytes; integer, oid: 4 bytes; big-endian
  *				timestamptz: its send form, 8 bytes of microseconds from 2000
@@ -73,6 +73,7 @@ static const struct
 	[EVENT_CLIENT_ADDRESS] = {INETOID, FIELD_INET},
 	[EVENT_APPLICATION_NAME] = {TEXTOID, FIELD_TEXT},
 	[EVENT_SALT] = {BYTEAOID, FIELD_BYTES},
+	[EVENT_IMAGES] = {BYTEAOID, FIELD_BYTES},
 };
 
 /* ---- the leaf ---- */

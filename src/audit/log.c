@@ -116,6 +116,7 @@ AuditLogFind(void)
 	LogCache.leaf = LogTable(schema, "leaf");
 	LogCache.checkpoint = LogTable(schema, "checkpoint");
 	LogCache.sequence = LogTable(schema, "event_id_seq");
+	LogCache.current = get_attnum(LogCache.event, "images") != InvalidAttrNumber;
 	MonthPartition = InvalidOid;
 	LogKnown = true;
 	return &LogCache;
@@ -152,7 +153,7 @@ AuditLogRequire(void)
 {
 	const AuditLog *log = AuditLogFind();
 
-	if (log == NULL)
+	if (log == NULL || !log->current)
 	{
 		InstallLog();
 		log = AuditLogFind();

@@ -54,6 +54,7 @@ typedef enum EventColumn
 	EVENT_CLIENT_ADDRESS,
 	EVENT_APPLICATION_NAME,
 	EVENT_SALT,
+	EVENT_IMAGES,
 	EVENT_COLUMNS
 } EventColumn;
 
@@ -63,7 +64,7 @@ typedef enum EventColumn
 	"e.current_role_name, e.workforce_roles, e.organization, e.token_id, e.purpose, "           \
 	"e.consent_id, e.reason, e.break_glass_id, e.action, e.outcome, e.relation, "               \
 	"e.relation_oid, e.columns, e.row_count, e.subjects, e.row_keys, e.row_digests, e.detail, " \
-	"e.client_address, e.application_name, e.salt"
+	"e.client_address, e.application_name, e.salt, e.images"
 
 #define LEAF_COLUMNS       4
 #define CHECKPOINT_COLUMNS 7
@@ -77,6 +78,7 @@ typedef struct AuditLog
 	Oid leaf;
 	Oid checkpoint;
 	Oid sequence;
+	bool current; /* the event table has every column */
 } AuditLog;
 
 /* The log of this database, or NULL where none was made; raises for one that others own. */
@@ -144,6 +146,9 @@ extern void DurableRequire(void);
 
 /* Does this transaction stand in the worker's way? */
 extern bool DurableObstructed(void);
+
+/* Was a relation made by this transaction? */
+extern bool RelationIsOurs(Oid relid);
 
 /* Have the records committed and flushed by the worker; raises when they are not in time. */
 extern void DurableWrite(const MinimalTuple *records, int count);

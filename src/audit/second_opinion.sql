@@ -81,7 +81,7 @@ BEGIN
 			phi.audit_field(21, phi.audit_numbers(e.subjects)) || phi.audit_field(22, phi.audit_texts(e.row_keys)) ||
 			phi.audit_field(23, e.row_digests) || phi.audit_field(24, convert_to(e.detail, 'UTF8')) ||
 			phi.audit_field(25, inet_send(e.client_address)) || phi.audit_field(26, convert_to(e.application_name, 'UTF8')) ||
-			phi.audit_field(27, e.salt)) AS computed,
+			phi.audit_field(27, e.salt) || phi.audit_field(28, e.images)) AS computed,
 			l.event_id = ANY (erased) AS erased,
 			to_char(l.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM') = ANY (archived) AS archived
 		FROM phi_audit.leaf l LEFT JOIN phi_audit.event e ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id

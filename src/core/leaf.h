@@ -12,7 +12,7 @@
 #include "bytes.h"
 
 #define PHI_LEAF_VERSION  1
-#define PHI_LEAF_TAGS     27 /* event_id to salt */
+#define PHI_LEAF_TAGS     28 /* event_id to images */
 #define PHI_LEAF_EVENT_ID 1
 
 /*

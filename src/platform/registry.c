@@ -541,6 +541,26 @@ RegistryColumn(uint16 column_id)
 	return entry ? &entry->column : NULL;
 }
 
+/*
+ * A classified column by name, or NULL.
+ */
+const ProtectedColumn *
+RegistryColumnNamed(Oid root, const char *name)
+{
+	Registry *registry = CurrentRegistry();
+	const ProtectedColumn *found = NULL;
+	HASH_SEQ_STATUS status;
+	ColumnEntry *entry;
+
+	if (!registry)
+		return NULL;
+	hash_seq_init(&status, registry->columns);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->column.relation == root && strcmp(NameStr(entry->column.name), name) == 0)
+			found = &entry->column;
+	return found;
+}
+
 bool
 RegistryHasRelations(void)
 {

@@ -89,6 +89,9 @@ extern const ProtectedRelation *RegistryView(Oid view);
 /* The column a value was sealed for; NULL when the id was never given. */
 extern const ProtectedColumn *RegistryColumn(uint16 column_id);
 
+/* The classified column of this name of a protected relation, sealed or not; NULL when there is none. */
+extern const ProtectedColumn *RegistryColumnNamed(Oid root, const char *name);
+
 /* Is any relation protected?  Is any column searchable?  Cheap. */
 extern bool RegistryHasRelations(void);
 extern bool RegistryHasSearchable(void);

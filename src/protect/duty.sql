@@ -107,24 +107,24 @@ COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a
 INSERT INTO phi.duty_function (duty, function)
 SELECT d.duty, p.oid::pg_catalog.regprocedure::text
 FROM (VALUES
-	('security_officer', '{classify,declassify,describe,protect,make_shreddable,protect_plan,protect_online,online_begin,online_step,
-		cancel_online,adopt_pgp,adopt_pgp_plan,unprotect,refresh_view,add_view,remove_view,enroll,unenroll,revoke_token,restore_token,revoke_actor,
-		restore_actor,forget_revocations,enroll_totp,unlock_totp,remove_totp,set_rule,drop_rule,install_default_rules,
-		set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,suggest,sample_kinds,kind_of_name,
-		kind_of_value,redact,whoami,audit_new_incarnation,audit_archive,require_care,
+	('security_officer', '{classify,declassify,describe,protect,make_shreddable,set_capture,protect_plan,protect_online,
+		online_begin,online_step,cancel_online,adopt_pgp,adopt_pgp_plan,unprotect,refresh_view,add_view,remove_view,enroll,
+		unenroll,revoke_token,restore_token,revoke_actor,restore_actor,forget_revocations,enroll_totp,unlock_totp,remove_totp,
+		set_rule,drop_rule,install_default_rules,set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,
+		suggest,sample_kinds,kind_of_name,kind_of_value,redact,whoami,audit_new_incarnation,audit_archive,require_care,
 		require_step_up,allow_action,set_organization,add_member,end_membership,register_person,forget_person}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,
-		explain_access,can_access,redact,whoami,make_pseudonyms,release,k_anonymity,l_diversity,column_list,legal_hold,release_hold,
-		audit_erase,disclosures,accounting_of_disclosures,set_accounting_exclusion,access_report,set_organization,
+		explain_access,can_access,redact,whoami,make_pseudonyms,release,k_anonymity,l_diversity,column_list,legal_hold,
+		release_hold,audit_erase,disclosures,accounting_of_disclosures,set_accounting_exclusion,access_report,set_organization,
 		add_member,end_membership,relate,end_relation,register_person,forget_person,add_proxy,end_proxy,review_break_glass,
 		simulate,simulate_forms}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,rotate_search_key,retag,retag_step,destroy_key,shred_subject,fpe_token,fpe_value,shift_date,whoami}'),
 	('auditor', '{audit_verify,audit_verify_sql,audit_seal,audit_public_key,audit_checkpoint,audit_proof,audit_consistency,
 		audit_export,audit_maintain,audit_status,disclosures,accounting_of_disclosures,access_report,export_audit_event,whoami}'),
-	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,whoami,set_purpose,login,logout,verify_totp,
-		confirm_totp,labels_for,relate,end_relation,break_glass,my_consents,grant_my_consent,deny_my_consent,revoke_my_consent,
-		my_disclosures}')) AS d (duty, names)
+	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,whoami,set_purpose,login,
+		logout,verify_totp,confirm_totp,labels_for,relate,end_relation,break_glass,my_consents,grant_my_consent,deny_my_consent,
+		revoke_my_consent,my_disclosures,history}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)
 	LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) 'phi'::pg_catalog.regnamespace
 		AND p.proname OPERATOR(pg_catalog.=) n.name;

@@ -105,6 +105,17 @@ REVOKE ALL ON FUNCTION phi.open_columns(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION phi.open_columns(regclass) IS
 	'Internal: turns the encrypted columns of a table back to their former types';
 
+CREATE FUNCTION phi.require_capture(capture text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(capture NOT IN ('digest', 'row'), true) THEN
+		RAISE EXCEPTION '"%" is not a way to capture changes', capture USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Use ''digest'' or ''row''.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.require_capture(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.require_capture(text) IS 'Internal: raises an error unless it is a way to capture changes';
+
 CREATE FUNCTION phi.require_options(relation regclass, capture text, shreddable boolean) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -114,13 +125,8 @@ BEGIN
 			HINT = 'A column of it is encrypted when phi.classify() names its kind.';
 	ELSIF shreddable IS NULL THEN
 		RAISE EXCEPTION 'shreddable must be true or false' USING ERRCODE = 'null_value_not_allowed';
-	ELSIF capture = 'row' THEN
-		RAISE EXCEPTION 'capture of whole rows is not supported' USING ERRCODE = 'feature_not_supported',
-			HINT = 'Use capture => ''digest''.';
-	ELSIF capture IS DISTINCT FROM 'digest' THEN
-		RAISE EXCEPTION '"%" is not a way to capture changes', capture USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'Use capture => ''digest''.';
 	END IF;
+	PERFORM phi.require_capture(capture);
 END $$;
 REVOKE ALL ON FUNCTION phi.require_options(regclass, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION phi.require_options(regclass, text, boolean) IS
@@ -165,6 +171,24 @@ END $$;
 REVOKE ALL ON FUNCTION phi.protect(regclass, name, text, name, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION phi.protect(regclass, name, text, name, text, boolean) IS
 	'Encrypts the classified columns of a table, guards its rows, audits its changes and creates its redacted view';
+
+CREATE FUNCTION phi.set_capture(relation regclass, capture text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM phi.require_preload();
+	PERFORM phi.require_capture(set_capture.capture);
+	PERFORM phi.require_protected(set_capture.relation);
+	PERFORM phi.audit_install();
+	UPDATE phi.table_policy p SET capture = set_capture.capture
+	WHERE p.relation = set_capture.relation AND p.capture <> set_capture.capture;
+	IF FOUND THEN
+		PERFORM phi.audit_record('set_capture', set_capture.relation, set_capture.capture);
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.set_capture(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.set_capture(regclass, text) IS
+	'Sets how changes of a protected table are recorded from now on: by ''digest'', or with the images of the ''row'' before and after';
 
 CREATE FUNCTION phi.unguard_rows(member regclass, row_security boolean, force_row_security boolean) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

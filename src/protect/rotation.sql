@@ -293,7 +293,9 @@ BEGIN
 			JOIN pg_attribute a ON a.attrelid = r.r AND a.attnum = u.column_number
 		UNION ALL
 		SELECT u.dek_id, pg_describe_object(e.class_id, e.object_id, 0), u."values"
-		FROM phi.stored_expressions() e CROSS JOIN LATERAL phi.node_keys(e.expression) u)
+		FROM phi.stored_expressions() e CROSS JOIN LATERAL phi.node_keys(e.expression) u
+		UNION ALL
+		SELECT u.dek_id, 'phi_audit.event.images', u."values" FROM phi.image_usage() u)
 	SELECT n.dek_id, coalesce(k.state, s.state, 'unknown'), u.object, coalesce(sum(u."values"), 0)::bigint
 	FROM (SELECT * FROM phi.data_key d WHERE d.scope <> 'root') k FULL JOIN used u ON u.dek_id = k.dek_id
 		LEFT JOIN phi.subject_key s ON s.dek_id = u.dek_id
@@ -303,7 +305,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.key_usage() FROM PUBLIC;
 COMMENT ON FUNCTION phi.key_usage() IS
-	'The number of values under each data key, by column or stored expression; those under keys of subjects in one row, without an id, for each state: reads every table with an encrypted column';
+	'The number of values under each data key, by column or stored expression, and of audit events with images under it; those under keys of subjects in one row, without an id, for each state: reads every table with an encrypted column';
 
 CREATE FUNCTION phi.destroy_key(dek_id integer) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -108,14 +108,14 @@ ValueColumn(RevealState *state, const phi_header *header)
 	return state->column;
 }
 
-/* Raise where no value may be revealed at all. */
-static void
-RefuseInImplicitCode(void)
+void
+RefuseInImplicitCode(const char *function)
 {
 	if (ImplicitCodeRunning())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("phi.reveal cannot be used in a trigger, nor in a function that a "
-							   "data-modifying statement calls"),
+						errmsg("%s cannot be used in a trigger, nor in a function that a "
+							   "data-modifying statement calls",
+							   function),
 						errhint("Such code sees sealed values; reveal them in a query of its own.")));
 }
 
@@ -195,27 +195,39 @@ static bool
 NothingIsRevealed(void)
 {
 	RequirePreload();
-	RefuseInImplicitCode();
+	RefuseInImplicitCode("phi.reveal");
 	return InSecurityRestrictedOperation() || PlanningInProgress();
 }
 
-/* The plain value under this header in a form. */
+/* Open a value for the user in a form, which is recorded before. */
 static Datum
-OpenInForm(FunctionCallInfo fcinfo, const RevealState *state, const phi_header *header, phi_form form,
-		   bool *isnull)
+OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
+		   const phi_header *header, bool *isnull)
 {
-	const ProtectedColumn *column = state->column;
-	Size size;
 	uint8 *bytes;
+	Size size;
 	Datum shown;
 
 	NoteSensitiveStatement();
 	DisclosureNote(column, form, header->subject_token, true);
-	bytes = OpenBytesOf(column, PG_GETARG_DATUM(0), header, &size);
-	shown = ShowForm(state->inner, column->kind, form, bytes, size, isnull);
+	bytes = OpenBytesOf(column, value, header, &size);
+	shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
 	SecretWipe(bytes, size);
 	pfree(bytes);
 	return shown;
+}
+
+bool
+RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const phi_header *header,
+			 Datum *shown)
+{
+	phi_form form = PermittedForm(header, column, NULL);
+	bool isnull;
+
+	if (form == PHI_FORM_NONE || form == PHI_FORM_PSEUDONYM || IsDead(header))
+		return false;
+	*shown = OpenInForm(column, form, inner, value, header, &isnull);
+	return !isnull;
 }
 
 /* Reveal argument 0 as the call asks for. */
@@ -250,7 +262,7 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
 	}
 	else
-		shown = OpenInForm(fcinfo, state, &header, form, &isnull);
+		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);

@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
+#include "core/image.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -26,6 +27,7 @@
 PG_FUNCTION_INFO_V1(phi_count_keys);
 PG_FUNCTION_INFO_V1(phi_node_keys);
 PG_FUNCTION_INFO_V1(phi_wait_for_writers);
+PG_FUNCTION_INFO_V1(phi_image_keys);
 
 typedef struct CountKey
 {
@@ -213,4 +215,25 @@ phi_wait_for_writers(PG_FUNCTION_ARGS)
 	}
 	WaitForLockersMultiple(tags, ShareLock, false);
 	PG_RETURN_VOID();
+}
+
+/*
+ * phi.image_keys(images bytea): the ids of the data keys, other than those of
+ * subjects, that images of an event are sealed under.
+ */
+Datum
+phi_image_keys(PG_FUNCTION_ARGS)
+{
+	bytea *stored = PG_GETARG_BYTEA_PP(0);
+	phi_images images;
+	Datum *keys;
+	Size i;
+
+	CheckStatus(phi_images_parse(phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored)), &images),
+				"read images");
+	keys = palloc(sizeof(Datum) * (images.keys.size / 4 + 1));
+	for (i = 0; i < images.keys.size / 4; i++)
+		keys[i] = Int32GetDatum((int32) phi_get_u32(images.keys.data + i * 4));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(keys, (int) (images.keys.size / 4), INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }

@@ -4,7 +4,7 @@
 # Four tables of the same columns and rows: plain; by_hand, with the usual row trigger in plpgsql that
 # writes the row as jsonb to a log table; audited, a protected table whose one classified column stays
 # NULL, so that what it costs more than plain is the sealing trigger's look at the row, row security
-# and the audit; sealed, the same with a value in it.  Rows go to 1,000 patients and are written by an
+# and the audit; sealed, the same with a value in it; imaged, that with capture => 'row'.  Rows go to 1,000 patients and are written by an
 # enrolled clinician, committed.
 #
 # The figures of eight clients are taken with fsync on, as a server runs, and again with it off, where
@@ -23,6 +23,7 @@ CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, patient 
 CREATE TABLE by_hand (LIKE plain INCLUDING ALL);
 CREATE TABLE audited (LIKE plain INCLUDING ALL);
 CREATE TABLE sealed (LIKE plain INCLUDING ALL);
+CREATE TABLE imaged (LIKE plain INCLUDING ALL);
 
 CREATE TABLE by_hand_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	who text NOT NULL, action text NOT NULL, relation text NOT NULL, old_row jsonb, new_row jsonb);
@@ -35,12 +36,13 @@ BEGIN
 END $$;
 CREATE TRIGGER write_log AFTER INSERT OR UPDATE OR DELETE ON by_hand FOR EACH ROW EXECUTE FUNCTION write_log();
 
-SELECT phi.classify(t, c, kind) FROM unnest(ARRAY['audited', 'sealed']::regclass[]) AS t,
+SELECT phi.classify(t, c, kind) FROM unnest(ARRAY['audited', 'sealed', 'imaged']::regclass[]) AS t,
 	(VALUES ('taken', 'none'), ('code', 'none'), ('note', 'free_text')) AS k (c, kind);
 SELECT phi.protect(t, subject => 'patient') FROM unnest(ARRAY['audited', 'sealed']::regclass[]) AS t;
+SELECT phi.protect('imaged', subject => 'patient', capture => 'row');
 SELECT phi.enroll('audit_writer', 'Dr. W', '{clinician}', '{TREAT}');
 SELECT phi.grant_duty('audit_writer', 'application');
-GRANT SELECT, INSERT ON plain, by_hand, audited, sealed TO audit_writer;
+GRANT SELECT, INSERT ON plain, by_hand, audited, sealed, imaged TO audit_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO audit_writer;
 SQL
 
@@ -55,14 +57,16 @@ time_queries "$audit_times" audit_writer audit "$rounds" \
 	ours "$(insert_rows audited NULL)" \
 	plpgsql "$(insert_rows by_hand NULL)" \
 	none_note "$(insert_rows plain "'a short note, ' || i")" \
-	ours_note "$(insert_rows sealed "'a short note, ' || i")"
-for table in audited sealed; do
+	ours_note "$(insert_rows sealed "'a short note, ' || i")" \
+	row_note "$(insert_rows imaged "'a short note, ' || i")"
+for table in audited sealed imaged; do
 	[ "$(value postgres audit "SELECT sum(row_count) FROM phi_audit.event WHERE relation = 'public.$table' AND action = 'insert'")" = \
 		"$((audit_rows * (rounds + 1)))" ] || die "audit: the log does not have every row of $table"
 done
 figure "$audit_times" audit/insert_100k_audit_only_vs_none ours none ms '<= 2'
 figure "$audit_times" audit/insert_100k_audit_only_vs_plpgsql ours plpgsql ms '<= 0.333'
 figure "$audit_times" audit/insert_100k_sealed_vs_none ours_note none_note ms -
+figure "$audit_times" audit/insert_100k_row_vs_digest row_note ours_note ms -
 
 # Single rows, eight clients, a transaction each.
 for table in plain audited by_hand; do

@@ -4,7 +4,7 @@
 
 FUZZ_CLANG ?= $(shell command -v clang 2>/dev/null)
 FUZZ_OUT = build/fuzz
-FUZZ_HARNESSES = envelope directive scrub token checkpoint export
+FUZZ_HARNESSES = envelope directive scrub token checkpoint export image
 FUZZ_RUNS = -runs=20000 -max_total_time=10
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_FLAGS = -std=c11 -O1 -g -Wall -Wextra -Werror -Isrc

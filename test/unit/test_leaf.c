@@ -74,10 +74,11 @@ check_every_form(void)
 	field(21, numbers, sizeof(numbers));
 	field(25, ipv4, sizeof(ipv4));
 	field(27, "\1\xAB", 2);
+	field(28, "\2", 1);
 	CHECK_TEXT(json(), "{\"event_id\":258,\"txid\":18446744073709551615,"
 					   "\"actor\":\"a\\\"b\\\\c\\u000a\xC3\xA9\",\"workforce_roles\":[\"a\",\"\"],"
 					   "\"consent_id\":-1,\"relation_oid\":4294967295,\"subjects\":[7,-2],"
-					   "\"client_address\":\"192.168.0.1\",\"salt\":\"01ab\"}");
+					   "\"client_address\":\"192.168.0.1\",\"salt\":\"01ab\",\"images\":\"02\"}");
 	CHECK_INT(phi_leaf_event(phi_bytes_of(leaf, leaf_size), &event), PHI_OK);
 	CHECK_INT(event, 258);
 	begin();
@@ -117,7 +118,7 @@ check_refusals(void)
 	field(0, "", 0);
 	refuse();
 	begin();
-	field(28, "", 0);
+	field(29, "", 0);
 	refuse();
 	begin();
 	field(5, "a", 1);
