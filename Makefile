@@ -22,7 +22,7 @@ CONSENT = access attributes changes codes directives entries evaluate explain fh
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger form \
 	pseudonym recipient reveal reseal usage rows adopt pgcrypto adopt_pgp shred history history_row
 PROTECT = suggest
-REDACT = changed foreign intact guards redact upkeep write write_statement
+REDACT = changed foreign intact guards redact upkeep write scrub_text write_statement
 
 OBJS = src/phi_guard.o $(CORE:%=src/core/%.o) $(PLATFORM:%=src/platform/%.o) $(KEYRING:%=src/keyring/%.o) \
 	$(SESSION:%=src/session/%.o) $(AUDIT:%=src/audit/%.o) $(CONSENT:%=src/consent/%.o) $(TYPES:%=src/types/%.o) \

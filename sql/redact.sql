@@ -117,3 +117,10 @@ DELETE FROM phi.role_rule;
 -- a limited data set (45 CFR 164.514(e)): dates, places but the street, and clinical content stay
 SELECT kind, phi.redact('2010 Oak St 02139', kind, 'limited') AS limited FROM unnest('{name,address,city,county,state,zip,geo,age,
 	phone,fax,email,ssn,mrn,health_plan,account,license,vehicle,device,url,ip,biometric,photo,unique_id,free_text,diagnosis,lab,other}'::text[]) AS kind;
+
+-- free text: by form, by what is known, and never an error
+SELECT phi.scrub('Pt called (617) 555-0100, SSN 123-45-6789, seen by Dr. Jane Roe on 3/14/2020, aged 93');
+SELECT phi.scrub('Jane saw ROE''s aunt on elm street, no 47-11; jane did not', ARRAY['Jane', 'Roe', NULL, ''], ARRAY['Elm Street', '4711']);
+SELECT phi.scrub(NULL) IS NULL AS nothing, phi.scrub('') = '' AS empty, phi.scrub('Gelencsér Zoë', '{Gelencsér}') AS letters, phi.scrub('x', NULL, NULL) AS nulls;
+SELECT length(phi.scrub(repeat('call 617-555-0100 ', 60000))) AS long;
+SELECT phi.scrub('x', array_fill('y'::text, ARRAY[101])); -- fails

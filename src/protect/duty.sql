@@ -122,7 +122,7 @@ FROM (VALUES
 		reseal_step,rotate_search_key,retag,retag_step,destroy_key,shred_subject,fpe_token,fpe_value,shift_date,whoami}'),
 	('auditor', '{audit_verify,audit_verify_sql,audit_seal,audit_public_key,audit_checkpoint,audit_proof,audit_consistency,
 		audit_export,audit_maintain,audit_status,disclosures,accounting_of_disclosures,access_report,export_audit_event,whoami}'),
-	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,whoami,set_purpose,login,
+	('application', '{reveal,reveal_column,reveal_as,reveal_pseudonym,can_access,explain_access,redact,scrub,whoami,set_purpose,login,
 		logout,verify_totp,confirm_totp,labels_for,relate,end_relation,break_glass,my_consents,grant_my_consent,deny_my_consent,
 		revoke_my_consent,my_disclosures,history}')) AS d (duty, names)
 	CROSS JOIN LATERAL pg_catalog.unnest(d.names) AS n (name)

@@ -43,6 +43,12 @@ REVOKE ALL ON FUNCTION phi.redact(integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.redact(integer, text, text) IS
 	'The form of a whole number';
 
+CREATE FUNCTION phi.scrub(value text, names text[] DEFAULT '{}', others text[] DEFAULT '{}') RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'phi_scrub';
+REVOKE ALL ON FUNCTION phi.scrub(text, text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION phi.scrub(text, text[], text[]) IS
+	'A free text with identifiers taken out: by their form, and the names and other values known of the person; it does not find everything';
+
 CREATE FUNCTION phi.tree(relation regclass) RETURNS SETOF regclass
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
