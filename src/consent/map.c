@@ -16,13 +16,17 @@
  */
 #include "consent/map.h"
 
+#include "access/parallel.h"
 #include "consent/verdict.h"
 #include "utils/memutils.h"
 
 /* The map of this process. */
 DecisionMap Map;
 
-/* Put the first pages of the map, with what is on them, into the block shared with workers. */
+/*
+ * Put the first pages of the map, with what is on them, into the block shared
+ * with workers; a worker finds there what is kept already.
+ */
 void
 MapUseShared(void)
 {
@@ -34,7 +38,9 @@ MapUseShared(void)
 	{
 		pg_atomic_uint32 *page = (pg_atomic_uint32 *) (shared + i * PAGE_BYTES);
 
-		if (Map.pages[i])
+		if (IsParallelWorker())
+			Assert(!Map.pages[i]);
+		else if (Map.pages[i])
 			memcpy(page, Map.pages[i], PAGE_BYTES);
 		else
 			memset(page, 0, PAGE_BYTES);

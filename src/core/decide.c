@@ -135,6 +135,8 @@ phi_label_demands(const phi_labels *labels)
 {
 	unsigned demands = 0;
 
+	if (labels->sensitivities == 0)
+		return 0;
 	if (labels->sensitivities & phi_sensitivity_below("SUD", 3))
 		demands |= PHI_LABEL_NEEDS_PERMIT;
 	if (labels->sensitivities & phi_sensitivity_below("PSYTHPN", 7))
