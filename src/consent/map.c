@@ -38,11 +38,9 @@ MapUseShared(void)
 	{
 		pg_atomic_uint32 *page = (pg_atomic_uint32 *) (shared + i * PAGE_BYTES);
 
-		if (IsParallelWorker())
-			Assert(!Map.pages[i]);
-		else if (Map.pages[i])
+		if (Map.pages[i])
 			memcpy(page, Map.pages[i], PAGE_BYTES);
-		else
+		else if (!IsParallelWorker())
 			memset(page, 0, PAGE_BYTES);
 		Map.pages[i] = page;
 	}
