@@ -46,7 +46,6 @@ SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/sessio
 	src/protect/adopt.sql src/protect/adopt_pgp.sql src/protect/shred.sql src/protect/suggest.sql \
 	src/protect/anonymity.sql src/protect/release.sql src/protect/duty.sql
 
-
 # The offline verifier: core/ alone, no server's header.
 VERIFY = build/phi_verify
 VERIFY_CORE = status bytes mac merkle ed25519 note leaf
@@ -56,8 +55,10 @@ DATA_built = phi_guard--$(EXTVERSION).sql
 DATA = $(wildcard $(srcdir)/sql/upgrade/phi_guard--*--*.sql)
 EXTRA_CLEAN = phi_guard--$(EXTVERSION).sql build
 PG_CPPFLAGS = -I$(srcdir)/src
-PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-SHLIB_LINK = -lcrypto
+# Our own functions call each other directly, and nobody else's by the same name.
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+	-fno-semantic-interposition
+SHLIB_LINK = -lcrypto -Wl,-Bsymbolic-functions
 
 REGRESS = $(shell cat $(srcdir)/test/schedule 2>/dev/null)
 REGRESS_OPTS = --inputdir=$(srcdir)

@@ -69,6 +69,7 @@ INSERT INTO cm_consent SELECT 12, phi.grant_consent('12', 'HRESCH'); -- ok: the 
 INSERT INTO cm_consent SELECT 13, phi.deny_consent('13'::text, 'HPAYMT'); -- ok: denies payment
 SELECT phi.can_access(1); -- false: an officer is nobody
 SELECT * FROM phi.consent; -- fails
+SELECT * FROM phi.consent_source; -- fails
 RESET SESSION AUTHORIZATION;
 
 -- what phi.grant_consent refuses, never saying for whom
@@ -337,7 +338,7 @@ SELECT e.action, e.detail, e.outcome, count(*), bool_and(e.subjects = ARRAY[c.su
 	WHERE e.action = 'consent' AND c.id IN (SELECT id FROM cm_consent) GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT action, detail FROM phi_audit.event WHERE action ~ '_rule$' AND detail ~ '^(porter|default)' ORDER BY event_id;
 SELECT status, decision, subject, source -> 'provision' AS source, created_by, revoked_by, revoked_at IS NOT NULL AS revoked
-	FROM phi.consent WHERE id IN (SELECT id FROM cm_consent WHERE patient IN (2, 5, 6, 12)) ORDER BY id;
+	FROM phi.consent JOIN phi.consent_source ON consent = id WHERE id IN (SELECT id FROM cm_consent WHERE patient IN (2, 5, 6, 12)) ORDER BY id;
 
 -- nobody else records anything
 SET SESSION AUTHORIZATION cm_clinician;
@@ -357,7 +358,15 @@ DELETE FROM phi.column_policy WHERE relation IN ('cm_patient'::regclass, 'cm_pho
 DELETE FROM phi.table_policy WHERE relation IN ('cm_patient'::regclass, 'cm_photo'::regclass, 'cm_shared'::regclass);
 DROP TABLE cm_patient, cm_photo, cm_shared, cm_consent, cm_many;
 DROP DOMAIN cm_key;
+DELETE FROM phi.consent WHERE id = (SELECT min(id) FROM phi.consent);
+SELECT count(*) = (SELECT count(*) FROM phi.consent) AS kept, count(*) > 0 AS some FROM phi.consent_source WHERE consent IN (SELECT id FROM phi.consent); -- t t
+SELECT count(*) FROM phi.consent_source WHERE consent NOT IN (SELECT id FROM phi.consent); -- 0
+BEGIN;
+TRUNCATE phi.consent;
+SELECT count(*) FROM phi.consent_source; -- 0
+ROLLBACK;
 DELETE FROM phi.consent;
+SELECT count(*) FROM phi.consent_source; -- 0
 DELETE FROM phi.role_rule;
 SELECT count(phi.unenroll(db_role)) FROM phi.enrollment WHERE db_role::text LIKE 'cm\_%'; -- ok
 SELECT count(phi.revoke_duty(db_role, duty)) FROM phi.duty_grant WHERE db_role::text LIKE 'cm\_%'; -- ok

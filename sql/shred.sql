@@ -165,7 +165,7 @@ SELECT * FROM subject_keys();
 SELECT count(*), bool_and(wrapped IS NULL AND check_value IS NULL) AS wiped FROM phi.subject_key WHERE state = 'destroyed'; -- 3
 SELECT reason, detail, row_count, subjects = (SELECT array_agg(k.subject_token) FROM phi.subject_key k WHERE k.dek_id = (SELECT min(dek_id) + 1 FROM phi.subject_key)) AS of_2
 	FROM phi_audit.event WHERE action = 'shred' ORDER BY event_id DESC LIMIT 1;
-SELECT decision, status, subject, source #>> '{provision,type}' AS source, octet_length(program) > 0 AS program FROM phi.consent
+SELECT decision, status, subject, source #>> '{provision,type}' AS source, octet_length(program) > 0 AS program FROM phi.consent LEFT JOIN phi.consent_source ON consent = id
 	WHERE id IN (:granted, :denied) ORDER BY id;
 SELECT subject, valid_until <= now() AS over FROM phi.care_relationship WHERE holder = 'sh.nurse' ORDER BY 1; -- of the other one alone
 SELECT (SELECT count(*) FROM phi.person WHERE actor = 'sh.two') AS persons, count(*) AS proxies, count(subject) AS keys FROM phi.proxy WHERE actor = 'sh.mother'; -- 0 1 0

@@ -13,7 +13,6 @@ CREATE TABLE phi.consent
 	decision text
 		CHECK (decision OPERATOR(pg_catalog.=) ANY (ARRAY['permit', 'deny'])),
 	subject text,
-	source jsonb,
 	problem text,
 	fhir_id text,
 	dated_from timestamptz,
@@ -33,7 +32,16 @@ CREATE INDEX consent_lineage_idx ON phi.consent (subject_token, lineage)
 CREATE INDEX consent_fhir_id_idx ON phi.consent (subject_token, fhir_id)
 	WHERE fhir_id IS NOT NULL;
 COMMENT ON TABLE phi.consent IS
-	'Consents of subjects: program is what is evaluated, source what it was compiled from; without a program, problem says why';
+	'Consents of subjects: program is what is evaluated; without a program, problem says why';
+
+-- Apart, since every first decision about a subject reads its consents and none reads this.
+CREATE TABLE phi.consent_source
+(
+	consent bigint PRIMARY KEY,
+	source jsonb NOT NULL
+);
+COMMENT ON TABLE phi.consent_source IS
+	'What the program of a consent was compiled from, as FHIR; of one without a program, what was imported';
 
 CREATE FUNCTION phi.consent_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_consent_changed';
@@ -48,7 +56,29 @@ CREATE TRIGGER policy_changed AFTER TRUNCATE ON phi.consent
 	FOR EACH STATEMENT EXECUTE FUNCTION phi.policy_changed();
 ALTER TABLE phi.consent ENABLE ALWAYS TRIGGER policy_changed;
 
+CREATE FUNCTION phi.consent_deleted() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		TRUNCATE phi.consent_source;
+	ELSE
+		DELETE FROM phi.consent_source AS s USING deleted AS d WHERE s.consent = d.id;
+	END IF;
+	RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION phi.consent_deleted() FROM PUBLIC;
+COMMENT ON FUNCTION phi.consent_deleted() IS
+	'Statement trigger of phi.consent: what consents were compiled from goes with them';
+
+CREATE TRIGGER consent_deleted AFTER DELETE ON phi.consent REFERENCING OLD TABLE AS deleted
+	FOR EACH STATEMENT EXECUTE FUNCTION phi.consent_deleted();
+ALTER TABLE phi.consent ENABLE ALWAYS TRIGGER consent_deleted;
+CREATE TRIGGER consent_truncated AFTER TRUNCATE ON phi.consent
+	FOR EACH STATEMENT EXECUTE FUNCTION phi.consent_deleted();
+ALTER TABLE phi.consent ENABLE ALWAYS TRIGGER consent_truncated;
+
 SELECT pg_catalog.pg_extension_config_dump('phi.consent', '');
+SELECT pg_catalog.pg_extension_config_dump('phi.consent_source', '');
 SELECT pg_catalog.pg_extension_config_dump('phi.consent_id_seq', '');
 
 CREATE FUNCTION phi.grant_consent(subject "any", purpose text DEFAULT NULL, actor text DEFAULT NULL,

@@ -9,8 +9,9 @@
 #include "consent/verdict.h"
 
 #include "access/genam.h"
-#include "access/htup_details.h"
+#include "access/relscan.h"
 #include "access/table.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -39,12 +40,12 @@ DirectivesInit(void)
 							 AssignUnsupported, NULL);
 }
 
-/* Is the consent of this row active? */
+/* Is the consent in this slot active? */
 static bool
-ConsentActive(HeapTuple tuple, TupleDesc desc)
+ConsentActive(TupleTableSlot *slot)
 {
 	bool isnull;
-	text *status = DatumGetTextPP(fastgetattr(tuple, CO_STATUS, desc, &isnull));
+	text *status = DatumGetTextPP(slot_getattr(slot, CO_STATUS, &isnull));
 
 	return !isnull && VARSIZE_ANY_EXHDR(status) == 6 &&
 		   memcmp(VARDATA_ANY(status), "active", 6) == 0;
@@ -55,11 +56,10 @@ ConsentActive(HeapTuple tuple, TupleDesc desc)
  * one, a consent is unsupported and the setting says what it counts as.
  */
 static void
-EvaluateConsent(HeapTuple tuple, TupleDesc desc, const phi_consent_request *request,
-				ReadConsent *consent)
+EvaluateConsent(TupleTableSlot *slot, const phi_consent_request *request, ReadConsent *consent)
 {
 	bool isnull;
-	Datum value = fastgetattr(tuple, CO_PROGRAM, desc, &isnull);
+	Datum value = slot_getattr(slot, CO_PROGRAM, &isnull);
 	bytea *program;
 
 	consent->copy = NULL;
@@ -98,21 +98,22 @@ ReadConsents(Oid table, const uint64 *token, const phi_consent_request *request,
 {
 	Relation rel = table_open(table, AccessShareLock);
 	SysScanDesc scan = BeginConsentScan(rel, token);
-	TupleDesc desc = RelationGetDescr(rel);
+	TupleTableSlot *slot = scan->slot;
 	bool going = true;
-	HeapTuple tuple;
 
-	while (going && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (going && HeapTupleIsValid(systable_getnext(scan)))
 	{
 		ReadConsent consent;
 		bool isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!ConsentActive(tuple, desc))
+		/* The columns up to the program are what it takes: found in one go. */
+		slot_getsomeattrs(slot, CO_PROGRAM);
+		if (!ConsentActive(slot))
 			continue;
-		consent.token = (uint64) DatumGetInt64(fastgetattr(tuple, CO_TOKEN, desc, &isnull));
-		consent.id = DatumGetInt64(fastgetattr(tuple, CO_ID, desc, &isnull));
-		EvaluateConsent(tuple, desc, request, &consent);
+		consent.token = (uint64) DatumGetInt64(slot_getattr(slot, CO_TOKEN, &isnull));
+		consent.id = DatumGetInt64(slot_getattr(slot, CO_ID, &isnull));
+		EvaluateConsent(slot, request, &consent);
 		going = take(&consent, context);
 		if (consent.copy)
 			pfree(consent.copy);
@@ -159,14 +160,13 @@ ReadSubjectText(Oid table, uint64 token)
 	Relation rel = table_open(table, AccessShareLock);
 	SysScanDesc scan = BeginConsentScan(rel, &token);
 	char *key = NULL;
-	HeapTuple tuple;
 
-	while (!key && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (!key && HeapTupleIsValid(systable_getnext(scan)))
 	{
 		bool isnull;
-		Datum subject = fastgetattr(tuple, CO_SUBJECT, RelationGetDescr(rel), &isnull);
+		Datum subject = slot_getattr(scan->slot, CO_SUBJECT, &isnull);
 
-		if (!isnull && ConsentActive(tuple, RelationGetDescr(rel)))
+		if (!isnull && ConsentActive(scan->slot))
 			key = TextDatumGetCString(subject);
 	}
 	systable_endscan(scan);

@@ -186,8 +186,10 @@ ReadStored(int64 id, StoredConsent *stored)
 	OwnerBegin(&scope);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("SELECT subject_token, subject, status, source, program IS NOT NULL "
-							  "FROM phi.consent WHERE id OPERATOR(pg_catalog.=) $1",
+	if (SPI_execute_with_args("SELECT c.subject_token, c.subject, c.status, s.source, "
+							  "c.program IS NOT NULL FROM phi.consent AS c LEFT JOIN "
+							  "phi.consent_source AS s ON s.consent OPERATOR(pg_catalog.=) c.id "
+							  "WHERE c.id OPERATOR(pg_catalog.=) $1",
 							  1, &type, &argument, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read a consent");
 	if (SPI_processed != 1)

@@ -16,13 +16,17 @@
  */
 #include "consent/map.h"
 
+#include "access/parallel.h"
 #include "consent/verdict.h"
 #include "utils/memutils.h"
 
 /* The map of this process. */
 DecisionMap Map;
 
-/* Put the first pages of the map, with what is on them, into the block shared with workers. */
+/*
+ * Put the first pages of the map, with what is on them, into the block shared
+ * with workers; a worker finds there what is kept already.
+ */
 void
 MapUseShared(void)
 {
@@ -36,7 +40,7 @@ MapUseShared(void)
 
 		if (Map.pages[i])
 			memcpy(page, Map.pages[i], PAGE_BYTES);
-		else
+		else if (!IsParallelWorker())
 			memset(page, 0, PAGE_BYTES);
 		Map.pages[i] = page;
 	}

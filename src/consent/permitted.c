@@ -209,6 +209,30 @@ CollectKey(uint64 token, void *context)
 	return list->complete;
 }
 
+/* Order of whole numbers that are passed by value. */
+static int
+CompareNumbers(const void *a, const void *b)
+{
+	int64 left = (int64) *(const Datum *) a;
+	int64 right = (int64) *(const Datum *) b;
+
+	return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/*
+ * The keys as an array; numbers in ascending order, in which an index looks
+ * them up and would put them for each query.
+ */
+static Datum
+KeyArray(KeyList *list)
+{
+	if (!list->keys)
+		return PointerGetDatum(construct_empty_array(list->type));
+	if (get_typbyval(list->type))
+		qsort(list->keys->dvalues, (size_t) list->keys->nelems, sizeof(Datum), CompareNumbers);
+	return makeArrayResult(list->keys, CurrentMemoryContext);
+}
+
 /* The subjects whose consents may permit, as an array; false when they cannot be listed. */
 static bool
 ListPermitted(Oid type, Datum *array)
@@ -222,8 +246,7 @@ ListPermitted(Oid type, Datum *array)
 	}
 	if (!ConsentsDecide() || !ForPermitted(CollectKey, &list) || !list.complete)
 		return false;
-	*array = list.keys ? makeArrayResult(list.keys, CurrentMemoryContext)
-					   : PointerGetDatum(construct_empty_array(type));
+	*array = KeyArray(&list);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * record.c
- *		Rows of phi.consent: inserting them, and which supersedes which.
+ *		Rows of phi.consent: inserting them with their sources, and which
+ *		supersedes which.
  *-------------------------------------------------------------------------
  */
 #include "consent/store.h"
@@ -43,9 +44,11 @@ InsertPlan(void)
 	if (plan)
 		return plan;
 	fresh =
-		SPI_prepare("INSERT INTO phi.consent (subject_token, status, program, decision, subject, "
-					"source, problem, fhir_id, dated_from, dated_until, lineage, created_by) "
-					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+		SPI_prepare("WITH c AS (INSERT INTO phi.consent (subject_token, status, program, decision, "
+					"subject, problem, fhir_id, dated_from, dated_until, lineage, created_by) "
+					"VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, $12) RETURNING id) "
+					"INSERT INTO phi.consent_source (consent, source) SELECT id, $6 FROM c "
+					"RETURNING consent",
 					lengthof(types), types);
 	if (!fresh || SPI_keepplan(fresh) != 0)
 		elog(ERROR, "could not prepare the recording of a consent");

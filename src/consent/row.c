@@ -204,6 +204,23 @@ BeginFacts(RowFacts *facts, RowState *state, NullableDatum labels)
 	FactsOfLabels(facts, &state->description, &own);
 }
 
+/* What phi_row_access() answers where no decision is at hand; apart, for the room that it takes. */
+static pg_noinline bool
+RowAccess(FunctionCallInfo fcinfo)
+{
+	RowState *state = GetRowState(fcinfo);
+	RowFacts facts;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return false;
+	if (!RowStateHolds(state, PG_GETARG_OID(0)))
+		RenewRowState(state, PG_GETARG_OID(0));
+	if (!state->rule)
+		return false;
+	BeginFacts(&facts, state, fcinfo->args[2]);
+	return SubjectPermits(state, PG_GETARG_DATUM(1), state->subject_type, &facts);
+}
+
 /*
  * phi.row_access(relation, subject, labels): may the session see rows of
  * relation that belong to subject?  The predicate of policies and of the
@@ -212,16 +229,10 @@ BeginFacts(RowFacts *facts, RowState *state, NullableDatum labels)
 Datum
 phi_row_access(PG_FUNCTION_ARGS)
 {
-	RowState *state = GetRowState(fcinfo);
-	RowFacts facts;
+	const RowState *state = fcinfo->flinfo->fn_extra;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		PG_RETURN_BOOL(false);
-	if (unlikely(!RowStateHolds(state, PG_GETARG_OID(0))))
-		RenewRowState(state, PG_GETARG_OID(0));
-	if (!state->rule)
-		PG_RETURN_BOOL(false);
-	if (PG_ARGISNULL(2) && state->unlabelled)
+	if (likely(state != NULL && PG_ARGISNULL(2) && state->unlabelled && state->rule &&
+			   !PG_ARGISNULL(0) && !PG_ARGISNULL(1) && RowStateHolds(state, PG_GETARG_OID(0))))
 	{
 		int64 key = MapKey(PG_GETARG_DATUM(1), state->subject_type);
 		uint32 kept = key < 0 ? KEPT_UNKNOWN : KeptDecision(key);
@@ -229,8 +240,7 @@ phi_row_access(PG_FUNCTION_ARGS)
 		if (likely(kept == KEPT_PERMIT || kept == KEPT_DENY))
 			PG_RETURN_BOOL(kept == KEPT_PERMIT);
 	}
-	BeginFacts(&facts, state, fcinfo->args[2]);
-	PG_RETURN_BOOL(SubjectPermits(state, PG_GETARG_DATUM(1), state->subject_type, &facts));
+	PG_RETURN_BOOL(RowAccess(fcinfo));
 }
 
 /* Do all subjects in an array permit?  One that is null is somebody unknown. */

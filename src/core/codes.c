@@ -366,6 +366,32 @@ phi_sensitivity_below(const char *code, size_t size)
 	return below;
 }
 
+/* Is one of the set in is-a relation to ancestor?  Asked for every labelled row: nothing is searched. */
+static bool
+set_is_a(uint64_t set, uint8_t ancestor)
+{
+	uint8_t row;
+
+	for (row = 0; set != 0; row++, set >>= 1)
+	{
+		if ((set & 1) && row_is_a(sensitivities, SENSITIVITY_ROWS, row, ancestor))
+			return true;
+	}
+	return false;
+}
+
+bool
+phi_sensitivities_substance_use(uint64_t set)
+{
+	return set_is_a(set, SENSITIVITY_SUD);
+}
+
+bool
+phi_sensitivities_psychotherapy(uint64_t set)
+{
+	return set_is_a(set, SENSITIVITY_PSYTHPN);
+}
+
 uint64_t
 phi_sensitivity_all(void)
 {

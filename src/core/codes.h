@@ -76,6 +76,10 @@ extern unsigned phi_labels_rank(const phi_labels *labels);
  */
 extern uint64_t phi_sensitivity_below(const char *code, size_t size);
 
+/* Is one of a set of sensitivities that of substance use disorder, of psychotherapy notes, or below it? */
+extern bool phi_sensitivities_substance_use(uint64_t set);
+extern bool phi_sensitivities_psychotherapy(uint64_t set);
+
 /* Every sensitivity of the table, abstract ones included, as a set. */
 extern uint64_t phi_sensitivity_all(void);
 

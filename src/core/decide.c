@@ -135,9 +135,9 @@ phi_label_demands(const phi_labels *labels)
 {
 	unsigned demands = 0;
 
-	if (labels->sensitivities & phi_sensitivity_below("SUD", 3))
+	if (phi_sensitivities_substance_use(labels->sensitivities))
 		demands |= PHI_LABEL_NEEDS_PERMIT;
-	if (labels->sensitivities & phi_sensitivity_below("PSYTHPN", 7))
+	if (phi_sensitivities_psychotherapy(labels->sensitivities))
 		demands |= PHI_LABEL_NEEDS_PERMIT | PHI_LABEL_NEVER_PATIENT | PHI_LABEL_NEVER_GLASS;
 	return demands;
 }

@@ -84,8 +84,9 @@ BEGIN
 		RAISE EXCEPTION 'the subject has no key' USING ERRCODE = 'undefined_object',
 			HINT = 'Only what is in tables protected with shreddable => true can be shredded, and only once.';
 	END IF;
-	UPDATE phi.consent c SET subject = NULL, source = NULL, fhir_id = NULL
-	WHERE c.subject_token = shred_token.subject_token;
+	DELETE FROM phi.consent_source s USING phi.consent c
+	WHERE s.consent = c.id AND c.subject_token = shred_token.subject_token;
+	UPDATE phi.consent c SET subject = NULL, fhir_id = NULL WHERE c.subject_token = shred_token.subject_token;
 	PERFORM phi.erase_relations(shred_token.subject_token);
 END $$;
 REVOKE ALL ON FUNCTION phi.shred_token(bigint) FROM PUBLIC;

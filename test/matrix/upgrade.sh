@@ -128,7 +128,7 @@ everything()
 	ask postgres "SET row_security = off; SELECT * FROM patient ORDER BY id; SELECT tableoid::regclass, * FROM visit ORDER BY id, year;
 		SELECT * FROM phi.data_key ORDER BY 1; SELECT * FROM phi.column_policy ORDER BY 1; SELECT * FROM phi.table_policy ORDER BY 1;
 		SELECT * FROM phi.enrollment ORDER BY 1; SELECT * FROM phi.duty_grant ORDER BY 1, 2; SELECT * FROM phi.role_rule ORDER BY 1, 2, 3;
-		SELECT * FROM phi.consent ORDER BY id; SELECT to_jsonb(e) FROM phi_audit.event e ORDER BY event_id;
+		SELECT * FROM phi.consent ORDER BY id; SELECT * FROM phi.consent_source ORDER BY 1; SELECT to_jsonb(e) FROM phi_audit.event e ORDER BY event_id;
 		SELECT * FROM phi_audit.leaf ORDER BY 1; SELECT * FROM phi_audit.checkpoint ORDER BY 1"
 	echo "== guards"
 	ask postgres "SELECT polrelid::regclass, polname, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy ORDER BY 1, 2;

@@ -98,7 +98,7 @@ my %same = (
 		SELECT * FROM phi.role_rule ORDER BY 1, 2, 3; SELECT * FROM phi.enrollment ORDER BY 1; SELECT * FROM phi.duty_grant ORDER BY 1, 2;
 		SELECT * FROM phi.label_set ORDER BY 1; SELECT * FROM phi.data_key ORDER BY 1},
 	'views of profiles' => 'SELECT * FROM phi.view_profile ORDER BY view::text; SELECT * FROM phi.pseudonym ORDER BY 1, 2',
-	'consents' => 'SELECT * FROM phi.consent ORDER BY id',
+	'consents' => 'SELECT * FROM phi.consent ORDER BY id; SELECT * FROM phi.consent_source ORDER BY 1',
 	'audit log' => 'SELECT to_jsonb(e) FROM phi_audit.event e ORDER BY event_id; SELECT * FROM phi_audit.leaf ORDER BY 1; SELECT * FROM phi_audit.checkpoint ORDER BY 1',
 	'sealed values' => 'SET row_security = off; SELECT * FROM ward."Patient ""main""" ORDER BY id; SELECT tableoid::regclass, * FROM visit ORDER BY id, year',
 );

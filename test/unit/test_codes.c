@@ -296,6 +296,15 @@ test_sensitivities(void)
 	CHECK(below("") == 0);
 	CHECK(below("XYZ") == 0);
 
+	CHECK_CASE("sensitivities: of a set, one at or below SUD, and PSYTHPN");
+	for (unsigned row = 0; row < 64; row++)
+	{
+		CHECK(phi_sensitivities_substance_use(UINT64_C(1) << row) == (below("SUD") >> row & 1));
+		CHECK(phi_sensitivities_psychotherapy(UINT64_C(1) << row) == (below("PSYTHPN") >> row & 1));
+	}
+	CHECK(phi_sensitivities_substance_use(bits("HIV") | bits("OPIOIDUD") | bits("ETH")));
+	CHECK(!phi_sensitivities_substance_use(0));
+
 	CHECK_CASE("sensitivities: CEL and VIP are synonyms, SICKLE is known");
 	CHECK(bits("CEL") == bits("VIP"));
 	CHECK_INT(__builtin_popcountll(bits("VIP")), 2);
