@@ -2,8 +2,8 @@
  * closed.c
  *		Where the values of an execution can go.
  *
- * An execution is closed where every function it calls is PostgreSQL's own, C
- * or ours, and not volatile; where it reads no foreign table; and where
+ * An execution is closed where every function it calls is PostgreSQL's own or
+ * C, and not volatile, or is ours; where it reads no foreign table; and where
  * the tables it writes have no row triggers but ours.  What it reveals can
  * then only leave through its result.
  *
@@ -89,9 +89,9 @@ LookAt(KnownFunction *known)
 				  form->pronamespace == PhiSchema();
 	known->reads = known->ours && ReadsLog(NameStr(form->proname));
 	known->open =
-		form->provolatile == PROVOLATILE_VOLATILE ||
-		(!known->ours && form->prolang != INTERNALlanguageId && form->prolang != ClanguageId &&
-		 known->function >= FirstUnpinnedObjectId);
+		!known->ours && (form->provolatile == PROVOLATILE_VOLATILE ||
+						 (form->prolang != INTERNALlanguageId && form->prolang != ClanguageId &&
+						  known->function >= FirstUnpinnedObjectId));
 	ReleaseSysCache(tuple);
 }
 
