@@ -46,6 +46,10 @@ SELECT count(*) FROM phi.access_report('nobody');
 SELECT r ->> 'resourceType' AS resource, r #>> '{meta,profile,0}' AS profile, r ->> 'action' AS action, r #>> '{agent,2,who,identifier,value}' AS who
 	FROM phi.export_audit_event(subject => 'P-18') r ORDER BY 2;
 SELECT count(*) FROM phi.export_audit_event(subject => 'P-19'); -- 0
+BEGIN;
+SELECT count(*) FROM phi.access_report('taken back'); -- 0
+ROLLBACK;
+SELECT count(*) FROM phi_audit.event WHERE action = 'access_report' AND detail = 'taken back'; -- 1: reading is recorded whatever becomes of it
 SELECT action, count(*) FROM phi_audit.event WHERE action IN ('disclosures', 'accounting_of_disclosures', 'access_report', 'export_audit_event')
 	GROUP BY action ORDER BY action; -- reading leaves events
 

@@ -86,6 +86,9 @@ SELECT * FROM phi.simulate_forms('{sm_clerk}', 'pay'); -- fails
 SELECT * FROM phi.simulate_forms('{sm_clerk}', 'TREAT', 'pg_class'); -- fails
 
 -- each left an event, with the subject and never a value
+BEGIN;
+SELECT permit FROM phi.simulate('taken.back', '{sm_doctor}', 'TREAT', 1); -- ok
+ROLLBACK;
 RESET SESSION AUTHORIZATION;
 SELECT detail, count(*) FROM phi_audit.event WHERE action = 'simulate' AND db_role = 'sm_officer' AND cardinality(subjects) = 1 GROUP BY 1 ORDER BY detail COLLATE "C";
 

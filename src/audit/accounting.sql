@@ -54,7 +54,7 @@ AS $$
 DECLARE
 	token bigint := phi.audit_subject(disclosures.subject);
 BEGIN
-	PERFORM phi.audit_record('disclosures', NULL, NULL, token);
+	PERFORM phi.audit_record_read('disclosures', NULL, NULL, token);
 	RETURN QUERY SELECT e.event_id, e.recorded_at, e.actor, e.db_role, e.workforce_roles, e.organization, e.purpose,
 			e.action, e.outcome, e.relation, e.columns, e.reason, e.consent_id, e.break_glass_id, e.client_address
 		FROM phi_audit.event e
@@ -78,7 +78,7 @@ DECLARE
 	first_time timestamptz := coalesce(accounting_of_disclosures."from", now() - interval '6 years');
 	next_time timestamptz := coalesce(accounting_of_disclosures."to", 'infinity');
 BEGIN
-	PERFORM phi.audit_record('accounting_of_disclosures', NULL, NULL, token);
+	PERFORM phi.audit_record_read('accounting_of_disclosures', NULL, NULL, token);
 	RETURN QUERY
 		SELECT min(d.recorded_at), d.actor, d.organization,
 			d.relation || coalesce(': ' || string_agg(DISTINCT d.names, ', '), ''), d.purpose, count(DISTINCT d.event_id),
@@ -106,7 +106,7 @@ CREATE FUNCTION phi.access_report(actor text, "from" timestamptz = NULL, "to" ti
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM phi.audit_record('access_report', NULL, access_report.actor);
+	PERFORM phi.audit_record_read('access_report', NULL, access_report.actor);
 	RETURN QUERY SELECT e.recorded_at, e.event_id, e.action, e.outcome, e.relation, e.columns,
 			(SELECT count(DISTINCT s.token) FROM unnest(e.subjects) s (token)), e.purpose, e.reason, e.workforce_roles,
 			e.organization, e.break_glass_id, e.client_address, e.application_name
@@ -130,7 +130,7 @@ DECLARE
 	wanted bigint := phi.audit_subject(export_audit_event.subject);
 	site text := (SELECT i.incarnation FROM phi_audit.incarnation i ORDER BY i.number DESC LIMIT 1);
 BEGIN
-	PERFORM phi.audit_record('export_audit_event', NULL, NULL, wanted);
+	PERFORM phi.audit_record_read('export_audit_event', NULL, NULL, wanted);
 	RETURN QUERY
 		SELECT jsonb_strip_nulls(jsonb_build_object(
 			'resourceType', 'AuditEvent',

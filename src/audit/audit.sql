@@ -175,6 +175,13 @@ REVOKE ALL ON FUNCTION phi.audit_record(text, regclass, text, bigint, bigint) FR
 COMMENT ON FUNCTION phi.audit_record(text, regclass, text, bigint, bigint) IS
 	'Internal: appends an event of an administrative act';
 
+CREATE FUNCTION phi.audit_record_read(action text, relation regclass, detail text,
+		subject_token bigint = NULL, consent_id bigint = NULL) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_audit_record_read';
+REVOKE ALL ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigint) IS
+	'Internal: records that something is shown, whatever becomes of the transaction';
+
 -- Where a trigger is there already it is enabled again and left.
 CREATE FUNCTION phi.audit_attach(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

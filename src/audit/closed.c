@@ -9,7 +9,11 @@
  *
  * Which functions an execution calls is seen where PostgreSQL checks that they
  * may be called: when expressions are made ready, and, for constraints of
- * domains and the like, while it runs.
+ * domains and the like, while it runs.  Some are called without a check (a
+ * cast to json by to_json, what makes a range canonical): code of users goes
+ * by way of fmgr_hook, which sees the call itself.  A C function can run
+ * statements that its arguments spell (crosstab): an execution that is open
+ * opens the closed one around it before it begins.
  *
  * Memory: a closed execution is remembered until it ends or its transaction
  * does; what is known of functions, while the catalogs stay as they are.
@@ -27,6 +31,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "fmgr.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -59,6 +64,7 @@ static HTAB *Functions = NULL;
 static uint64 FunctionsGeneration = 0;
 
 static object_access_hook_type NextObjectAccess = NULL;
+static fmgr_hook_type NextCall = NULL;
 static ExecutorStart_hook_type NextStart = NULL;
 static ExecutorEnd_hook_type NextEnd = NULL;
 
@@ -145,6 +151,16 @@ FunctionAccess(ObjectAccessType access, Oid class, Oid object, int sub_id, void 
 		ReadsNoteFunction(get_func_name(object));
 }
 
+/* Hook: a function is about to be called, which may be one that nobody checked. */
+static void
+FunctionCall(FmgrHookEventType event, FmgrInfo *function, Datum *private)
+{
+	if (NextCall)
+		NextCall(event, function, private);
+	if (event == FHET_START && DisclosureHeld() && Know(function->fn_oid).open)
+		DisclosureOpened();
+}
+
 /* Does the table run row triggers that are not ours, or route rows to partitions that may? */
 static bool
 RunsTriggers(const ResultRelInfo *target)
@@ -219,8 +235,15 @@ ClosedStart(QueryDesc *desc, int eflags)
 		InnermostStarting = outer;
 	}
 	PG_END_TRY();
-	if (starting.reveals && !starting.open && !starting.explains && !ReachesOthers(desc))
-		RememberClosed(desc);
+	if (!starting.explains)
+	{
+		bool open = starting.open || ReachesOthers(desc);
+
+		if (open && DisclosureHeld())
+			DisclosureOpened();
+		else if (!open && starting.reveals)
+			RememberClosed(desc);
+	}
 	ReadsNoteQuery(desc, eflags);
 }
 
@@ -255,6 +278,8 @@ ClosedInit(void)
 {
 	NextObjectAccess = object_access_hook;
 	object_access_hook = FunctionAccess;
+	NextCall = fmgr_hook;
+	fmgr_hook = FunctionCall;
 	NextStart = ExecutorStart_hook;
 	ExecutorStart_hook = ClosedStart;
 	NextEnd = ExecutorEnd_hook;

@@ -311,7 +311,11 @@ DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_toke
 	if (Relations == NULL)
 		BeginNotes();
 	AddNote(column, form, subject_token);
-	if (Pending > 0 && shown && mode == DISCLOSURE_STRICT && !DisclosureHeld())
+	if (Pending == 0 || !shown || mode != DISCLOSURE_STRICT)
+		return;
+	if (DisclosureHeld())
+		DisclosureQuiet();
+	else
 		DisclosureFlush();
 }
 

@@ -44,6 +44,9 @@ extern void DisclosureForget(void);
  */
 extern bool DisclosureHeld(void);
 
+/* Within the held execution: have it send no notices until it is over, or opened. */
+extern void DisclosureQuiet(void);
+
 /* A function that may pass values on turned up in the held execution: record what it has revealed, and hold no more. */
 extern void DisclosureOpened(void);
 

@@ -38,6 +38,7 @@
 #define SALT_SIZE 16
 
 PG_FUNCTION_INFO_V1(phi_audit_record);
+PG_FUNCTION_INFO_V1(phi_audit_record_read);
 
 /* Scratch of one row of AuditAppend; made at first use. */
 static MemoryContext RowContext = NULL;
@@ -403,15 +404,11 @@ AuditAppend(const AuditEvent *event)
 	QueueExpectEvent();
 }
 
-/*
- * phi.audit_record(action, relation, detail, subject_token, consent_id): an
- * event of an administrative function.
- */
-Datum
-phi_audit_record(PG_FUNCTION_ARGS)
+/* The event that the arguments of phi.audit_record spell; *subject is room for its subject. */
+static AuditEvent
+EventOfArguments(FunctionCallInfo fcinfo, uint64 *subject)
 {
 	AuditEvent event = {0};
-	uint64 subject;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -424,13 +421,40 @@ phi_audit_record(PG_FUNCTION_ARGS)
 		event.detail = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(3))
 	{
-		subject = (uint64) PG_GETARG_INT64(3);
-		event.subjects = &subject;
+		*subject = (uint64) PG_GETARG_INT64(3);
+		event.subjects = subject;
 		event.row_count = 1;
 	}
 	if (!PG_ARGISNULL(4))
 		event.consent_id = PG_GETARG_INT64(4);
+	return event;
+}
+
+/*
+ * phi.audit_record(action, relation, detail, subject_token, consent_id): an
+ * event of an administrative function.
+ */
+Datum
+phi_audit_record(PG_FUNCTION_ARGS)
+{
+	uint64 subject;
+	AuditEvent event = EventOfArguments(fcinfo, &subject);
+
 	AuditAppend(&event);
+	PG_RETURN_VOID();
+}
+
+/*
+ * phi.audit_record_read(the same): an event of what shows something, committed
+ * when this returns, whatever becomes of the transaction.
+ */
+Datum
+phi_audit_record_read(PG_FUNCTION_ARGS)
+{
+	uint64 subject;
+	AuditEvent event = EventOfArguments(fcinfo, &subject);
+
+	AuditRecordDurably(&event);
 	PG_RETURN_VOID();
 }
 

@@ -10,6 +10,11 @@
  * once for AUDIT_BATCH_ROWS patients.  Anywhere else (an open execution, DO,
  * CALL, a fast-path call) each value is recorded before reveal() returns it.
  *
+ * A function of PostgreSQL's can say something about a value in a notice
+ * (plainto_tsquery(), that a text is a stop word).  PostgreSQL sends notices at
+ * once, and from places where nothing can wait: a closed execution that has
+ * revealed a value sends none.
+ *
  * Memory: held rows are in the executor's query context.
  *-------------------------------------------------------------------------
  */
@@ -23,6 +28,7 @@
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #define HELD_BYTES (1024 * 1024) /* of one result */
@@ -32,6 +38,7 @@ typedef struct Running
 {
 	struct Running *outer;
 	bool closed;
+	int messages; /* client_min_messages around it */
 } Running;
 
 /* A receiver that keeps rows from another while disclosures are pending. */
@@ -67,10 +74,17 @@ DisclosureHeld(void)
 }
 
 void
+DisclosureQuiet(void)
+{
+	client_min_messages = Max(client_min_messages, ERROR);
+}
+
+void
 DisclosureOpened(void)
 {
 	InnermostRunning->closed = false;
 	DisclosureFlush();
+	client_min_messages = InnermostRunning->messages;
 }
 
 /* ---- the receiver ---- */
@@ -230,7 +244,7 @@ RunHolding(EXECUTOR_RUN_ARGS, bool hold)
 static void
 HoldingRun(EXECUTOR_RUN_ARGS)
 {
-	Running running = {InnermostRunning, false};
+	Running running = {InnermostRunning, false, client_min_messages};
 	Running *outer = InnermostRunning;
 	Starting *starting = InnermostStarting;
 	DestReceiver *receiver = desc->dest;
@@ -250,6 +264,7 @@ HoldingRun(EXECUTOR_RUN_ARGS)
 	}
 	PG_CATCH();
 	{
+		client_min_messages = running.messages;
 		InnermostRunning = outer;
 		InnermostStarting = starting;
 		Depth = depth;
@@ -259,6 +274,7 @@ HoldingRun(EXECUTOR_RUN_ARGS)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	client_min_messages = running.messages;
 	InnermostRunning = outer;
 	InnermostStarting = starting;
 	Depth = depth;
@@ -275,6 +291,8 @@ HoldingUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	Starting *starting = InnermostStarting;
 	int depth = Depth;
 
+	if (DisclosureHeld())
+		DisclosureOpened();
 	PG_TRY();
 	{
 		/* Code that it runs by itself has no held result. */

@@ -58,8 +58,10 @@ DECLARE
 	rest bigint;
 	range_first bigint;
 	points refcursor;
-	erased bigint[] := ARRAY(SELECT unnest(e.row_keys)::bigint FROM phi_audit.event e WHERE e.action = 'audit_erase');
-	archived text[] := ARRAY(SELECT DISTINCT unnest(e.row_keys) FROM phi_audit.event e WHERE e.action = 'audit_archive');
+	erased bigint[] := ARRAY(SELECT k.key::bigint FROM phi_audit.event e, unnest(e.row_keys) k (key)
+		WHERE e.action = 'audit_erase' AND k.key ~ '^[0-9]{1,18}$');
+	archived text[] := ARRAY(SELECT DISTINCT m.month FROM phi_audit.event e, unnest(e.row_keys) m (month)
+		WHERE e.action = 'audit_archive' AND m.month < to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM'));
 BEGIN
 	events := 0;
 	checkpoints := 0;
@@ -91,6 +93,7 @@ BEGIN
 		problem := CASE
 			WHEN entry.leaf_index <> events THEN format('leaf %s is missing, or there more than once', events)
 			WHEN entry.missing AND NOT entry.archived THEN format('event %s is missing', entry.event_id)
+			WHEN NOT entry.missing AND entry.archived THEN format('event %s is of a month that is archived', entry.event_id)
 			WHEN NOT entry.missing AND NOT (entry.gone AND entry.erased) AND entry.computed <> entry.leaf_hash
 				THEN format('event %s does not agree with its leaf', entry.event_id) END;
 		IF problem IS NOT NULL THEN

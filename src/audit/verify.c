@@ -182,7 +182,10 @@ Grow(Verification *state, const WindowLeaf *leaf)
 	CheckStatus(phi_frontier_append(&state->stored, leaf->stored), "extend a tree");
 }
 
-/* Does the log say that the month of this leaf was archived? */
+/*
+ * Does the log say that the month of this leaf was archived, when it was over?
+ * All its events are gone then.
+ */
 static bool
 MonthArchived(const Verification *state, TimestampTz when)
 {
@@ -214,6 +217,11 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 			psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
 	else if (!leaf->found && !MonthArchived(state, leaf->recorded_at))
 		FailMissingEvent(state, index, leaf->event, leaf->stored);
+	else if (leaf->found && MonthArchived(state, leaf->recorded_at))
+		VerifyFail(state, leaf->event,
+				   psprintf("event " INT64_FORMAT " is of a month that the log calls archived: "
+							"months go as a whole",
+							leaf->event));
 	if (state->problem != NULL)
 		return;
 
@@ -396,7 +404,9 @@ VerifyLog(Verification *state)
 		"(SELECT DISTINCT m.month, b.bound FROM phi_audit.event e, unnest(e.row_keys) m (month), "
 		"unnest(ARRAY[(m.month || '-01')::timestamp AT TIME ZONE 'UTC', "
 		"((m.month || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC']) b (bound) "
-		"WHERE e.action = 'audit_archive' AND m.month ~ '^[0-9]{4}-[0-9]{2}$') b");
+		"WHERE e.action = 'audit_archive' AND m.month ~ '^[0-9]{4}-(0[1-9]|1[0-2])$' "
+		"AND ((m.month || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC' "
+		"<= e.recorded_at) b");
 	initStringInfo(&state->buffer);
 	VerifyBeginAt(state);
 	state->checkpoints = SPI_cursor_open_with_args(

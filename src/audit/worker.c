@@ -23,10 +23,12 @@
  */
 #include "audit/log.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "audit/spool.h"
 #include "audit/worker.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -41,8 +43,10 @@
 #include "storage/proc.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #define IDLE_MS       300000 /* after which the worker leaves */
@@ -90,13 +94,35 @@ WorkerStart(Oid database)
 
 /* ---- databases that change under it ---- */
 
+/* May the user do to the database what its worker would be in the way of?  Who may not is refused by PostgreSQL. */
+static bool
+MayDisturb(Oid database, bool copying)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool may = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = has_privs_of_role(GetUserId(), ((Form_pg_database) GETSTRUCT(tuple))->datdba);
+	ReleaseSysCache(tuple);
+	if (may || !copying)
+		return may;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(tuple))
+	{
+		may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
+
 /* Have the worker of a database of this name leave, if there is one. */
 static void
-StopFor(const char *name)
+StopFor(const char *name, bool copying)
 {
 	Oid database = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	if (OidIsValid(database))
+	if (OidIsValid(database) && MayDisturb(database, copying))
 		QueueStopWorker(database);
 }
 
@@ -124,20 +150,20 @@ WorkerMakeWay(const Node *statement)
 	switch (nodeTag(statement))
 	{
 		case T_DropdbStmt:
-			StopFor(((const DropdbStmt *) statement)->dbname);
+			StopFor(((const DropdbStmt *) statement)->dbname, false);
 			break;
 		case T_CreatedbStmt:
-			StopFor(Template((const CreatedbStmt *) statement));
+			StopFor(Template((const CreatedbStmt *) statement), true);
 			break;
 		case T_RenameStmt:
 			if (((const RenameStmt *) statement)->renameType == OBJECT_DATABASE)
-				StopFor(((const RenameStmt *) statement)->subname);
+				StopFor(((const RenameStmt *) statement)->subname, false);
 			break;
 		case T_AlterDatabaseStmt:
 			foreach (cell, ((const AlterDatabaseStmt *) statement)->options)
 			{
 				if (strcmp(lfirst_node(DefElem, cell)->defname, "tablespace") == 0)
-					StopFor(((const AlterDatabaseStmt *) statement)->dbname);
+					StopFor(((const AlterDatabaseStmt *) statement)->dbname, false);
 			}
 			break;
 		default:

@@ -55,7 +55,7 @@ CREATE FUNCTION phi.my_consents(subject text DEFAULT NULL) RETURNS TABLE (id big
 DECLARE
 	own record := phi.own_subject(my_consents.subject, 'consent');
 BEGIN
-	PERFORM phi.audit_record('read_own_consents', 'phi.consent', NULL, own.subject_token);
+	PERFORM phi.audit_record_read('read_own_consents', 'phi.consent', NULL, own.subject_token);
 	RETURN QUERY SELECT c.id, c.status, c.decision, c.created_at, c.created_by, c.revoked_at, c.revoked_by
 		FROM phi.consent c WHERE c.subject_token = own.subject_token ORDER BY c.id;
 END $$;
@@ -116,7 +116,7 @@ CREATE FUNCTION phi.my_disclosures(since timestamptz DEFAULT NULL, until timesta
 DECLARE
 	own record := phi.own_subject(my_disclosures.subject, 'read');
 BEGIN
-	PERFORM phi.audit_record('read_own_disclosures', NULL, NULL, own.subject_token);
+	PERFORM phi.audit_record_read('read_own_disclosures', NULL, NULL, own.subject_token);
 	RETURN QUERY SELECT e.recorded_at, e.actor, e.workforce_roles, e.organization, e.purpose, e.action, e.outcome, e.reason,
 			e.relation, e.columns
 		FROM phi_audit.event e

@@ -6,7 +6,7 @@
  * Neither the session nor its caches take part, and no value is opened.  The
  * groups and organizations that are on record for the actor count beside those
  * that are given.  A simulation tells what the consents of a subject say, so
- * it leaves an event.
+ * it leaves an event, whatever becomes of the transaction.
  *-------------------------------------------------------------------------
  */
 #include "consent/situation.h"
@@ -133,7 +133,7 @@ AuditSimulation(const Situation *situation, const char *actor)
 	event.detail = psprintf("actor %s for %s", actor, phi_purpose_code(situation->purpose));
 	event.row_count = 1;
 	event.subjects = &token;
-	AuditAppend(&event);
+	AuditRecordDurably(&event);
 }
 
 /*

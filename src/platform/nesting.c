@@ -13,6 +13,8 @@
  *
  * A function in SQL that is inlined has no level of its own: functions of
  * users who are no superusers are not inlined where tables are protected.
+ * Functions in other languages go by way of fmgr_hook there, so that every
+ * call of one is seen, whoever makes it (audit/closed.c).
  *
  * Every level is popped by the error path too.
  *-------------------------------------------------------------------------
@@ -200,7 +202,23 @@ NestedUtility(PlannedStmt *statement, const char *source, bool read_only,
 	PG_END_TRY();
 }
 
-/* Hook: must the function be called, and not be inlined? */
+/* Is it code of a user that PostgreSQL, or a C function, could call unseen? */
+static bool
+IsUserCode(const FormData_pg_proc *form)
+{
+	switch (form->prolang)
+	{
+		case INTERNALlanguageId:
+		case ClanguageId:
+			return false;
+		case SQLlanguageId:
+			return !superuser_arg(form->proowner);
+		default:
+			return form->prokind != PROKIND_PROCEDURE; /* CALL is a statement of its own */
+	}
+}
+
+/* Hook: must the function be called by way of fmgr_hook, and not be inlined? */
 static bool
 NeedsCall(Oid function)
 {
@@ -212,8 +230,7 @@ NeedsCall(Oid function)
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	needs = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId &&
-			!superuser_arg(((Form_pg_proc) GETSTRUCT(tuple))->proowner);
+	needs = IsUserCode((Form_pg_proc) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	return needs;
 }

@@ -100,6 +100,11 @@ $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity W
 works_again('it was terminated');
 isnt(worker(), $pid, 'another worker');
 
+# Who may not drop, rename or copy the database does not stop its worker either
+$pid = worker();
+refused($node, 'clinician', $_) foreach 'DROP DATABASE postgres', 'ALTER DATABASE postgres RENAME TO x', 'CREATE DATABASE x TEMPLATE postgres';
+is(worker(), $pid, 'the worker is not stopped by who may not');
+
 # Killed -9: the postmaster restarts the server
 $pid = worker();
 kill 'KILL', $pid;

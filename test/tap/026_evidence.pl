@@ -297,5 +297,31 @@ SKIP:
 like(query("SET client_min_messages = error; BEGIN; $unguarded; DELETE FROM phi_audit.event WHERE action = 'audit_archive';
 		SELECT ok, problem FROM phi.audit_verify(); ROLLBACK"), qr/^f\|event \d+ is missing/, 'without the event of the archive it would not');
 
+# An event that says so does not let one event go: months go as a whole, and when they are over.
+sub forge
+{
+	my ($change) = @_;
+
+	query(qq{SET client_min_messages = error; BEGIN; $unguarded;
+		INSERT INTO phi_audit.event SELECT (jsonb_populate_record(e, jsonb_build_object('event_id', nextval('phi_audit.event_id_seq'),
+			'recorded_at', clock_timestamp(), 'txid', pg_current_xact_id()) || $change)).*
+			FROM phi_audit.event e WHERE e.event_id = (SELECT min(i.event_id) FROM phi_audit.event i WHERE i.action = 'insert' AND i.salt IS NOT NULL);
+		COMMIT; SELECT phi.audit_seal()});
+	return;
+}
+foreach my $month ("to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')", 'NULL::text')
+{
+	forge("jsonb_build_object('action', 'audit_archive', 'row_keys', ARRAY[$month])");
+	like(query("SET client_min_messages = error; BEGIN; $unguarded; DELETE FROM phi_audit.event WHERE event_id = (SELECT max(event_id) FROM phi_audit.event WHERE action = 'insert');
+		SELECT ok, problem, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify(); ROLLBACK"),
+		qr/^f\|event \d+ is missing.*\|f$/m, "an event that archives $month lets no event go");
+}
+query(q{SET client_min_messages = error; CREATE TABLE phi_audit.event_y2019m02 PARTITION OF phi_audit.event FOR VALUES FROM ('2019-02-01 00:00Z') TO ('2019-03-01 00:00Z')});
+forge(q{'{"recorded_at": "2019-02-10 12:00Z"}'::jsonb});
+is(query('SELECT ok FROM phi.audit_verify()'), 't', 'an old event');
+forge(q{'{"action": "audit_archive", "row_keys": ["2019-02"]}'::jsonb});
+like(query('SELECT ok, problem, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify()'),
+	qr/^f\|event \d+ is of a month that the log calls archived.*\|f$/, 'in a month that is said to be archived is found');
+
 $node->stop;
 done_testing();
