@@ -44,14 +44,17 @@ sub functions
 {
 	my ($option, $file) = @_;
 
-	return sort grep { !/_free$|_cleanse$|_construct_/ } map { /([A-Z][A-Z0-9]*_\w+)(?:@|$)/ ? $1 : () } split /\n/,
+	return sort grep { !/_free$|_cleanse$|_construct_|_clear_error$|_memcmp$/ } map { /([A-Z][A-Z0-9]*_\w+)(?:@|$)/ ? $1 : () } split /\n/,
 	  (run_command([ 'nm', '-D', $option, $file ]))[0];
 }
 
+# What only tokens, one-time passwords and checkpoints use; 048_faults_signatures.pl has them fail.
+my $signing = qr/^EVP_(?:PKEY|MD|Digest|Q_mac)/;
 my @functions = functions('--defined-only', $library);
 is_deeply([ grep { /^(EVP|HMAC|SHA\d*|RAND|OSSL|BN|ERR|CRYPTO|MD5|DES|AES|PKCS5|PEM|OPENSSL)_/ }
 		functions('--undefined-only', $node->config_data('--pkglibdir') . '/phi_guard.so') ],
 	\@functions, 'every function of libcrypto that the extension calls and that can fail is made to');
+@functions = grep { !/$signing/ } @functions;
 
 sub start_with
 {
