@@ -193,7 +193,10 @@ SET phi.jwks_file = '/tmp/other'; -- fails
 SET phi.token_roles_claim = 'aud'; -- fails
 SET phi.step_up_max_age = '1d'; -- fails
 SET phi.session_login = on; -- fails
+-- the message is another one since PostgreSQL 17
+\set VERBOSITY sqlstate
 SHOW phi.jwks_file; -- fails
+\set VERBOSITY terse
 
 -- cursors and prepared statements
 BEGIN;

@@ -344,7 +344,7 @@ EventShape(void)
 MinimalTuple
 EventRecord(const EventRow *row)
 {
-	return heap_form_minimal_tuple(EventShape(), (Datum *) row->values, (bool *) row->isnull);
+	return FormMinimalTuple(EventShape(), row->values, row->isnull);
 }
 
 void

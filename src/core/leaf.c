@@ -147,7 +147,7 @@ put_time(phi_buffer *out, uint64_t value)
 	int64_t usecs = value >> 63 != 0 ? -(int64_t) (~value) - 1 : (int64_t) value;
 	int64_t days = usecs / DAY_USECS - (usecs % DAY_USECS < 0);
 	uint64_t rest, day, era, year, of_year, month;
-	char text[29] = "\"0000-00-00T00:00:00.000000Z\"";
+	char text[] = "\"0000-00-00T00:00:00.000000Z\"";
 	uint64_t numbers[7];
 	static const uint8_t at[7] = {4, 7, 10, 13, 16, 19, 26}; /* the last digit of each */
 	size_t i;
@@ -177,7 +177,7 @@ put_time(phi_buffer *out, uint64_t value)
 		for (; numbers[i] != 0; numbers[i] /= 10)
 			text[digit--] = (char) ('0' + numbers[i] % 10);
 	}
-	return phi_buffer_append(out, phi_bytes_of(text, sizeof(text)));
+	return phi_buffer_append(out, phi_bytes_of(text, sizeof(text) - 1));
 }
 
 /* ---- reading ---- */

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
@@ -145,6 +146,19 @@ InitRangeTable(EState *estate, RangeTblEntry *entry)
 #endif
 #else
 	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
+/* A row of no table, in the current memory context; 18 can leave room before it. */
+static inline MinimalTuple
+FormMinimalTuple(TupleDesc shape, const Datum *values, const bool *isnull)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(shape, values, isnull, 0);
+#elif PG_VERSION_NUM >= 160000
+	return heap_form_minimal_tuple(shape, values, isnull);
+#else
+	return heap_form_minimal_tuple(shape, unconstify(Datum *, values), unconstify(bool *, isnull));
 #endif
 }
 

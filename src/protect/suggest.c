@@ -6,7 +6,7 @@
  * superuser made; no cast of anybody runs.  Only a kind's name leaves here.
  *-------------------------------------------------------------------------
  */
-#include "postgres.h"
+#include "platform/compat.h"
 
 #include "catalog/pg_type.h"
 #include "core/guess.h"

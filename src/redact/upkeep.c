@@ -72,6 +72,7 @@ static bool Busy = false;
 /* How many commands that may concern protected tables are running, each inside the one before. */
 static int Depth = 0;
 
+/* What runs a command: the hook that was there before ours, or PostgreSQL itself. */
 static ProcessUtility_hook_type NextUtility = NULL;
 
 /* ---- calling our SQL functions ---- */
@@ -541,7 +542,6 @@ UpkeepUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 			  DestReceiver *destination, QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = NextUtility ? NextUtility : standard_ProcessUtility;
 	Node *command = statement->utilityStmt;
 	Upkeep work = {0};
 
@@ -551,15 +551,15 @@ UpkeepUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		GuardCopy((CopyStmt *) command);
 	if (Busy || !MayConcern(command) || !ExtensionInstalled() || BeingMade())
 	{
-		next(statement, query, read_only_tree, context, params, environment, destination,
-			 completion);
+		NextUtility(statement, query, read_only_tree, context, params, environment, destination,
+					completion);
 		return;
 	}
 	EnterCommand(&work, command);
 	PG_TRY();
 	{
-		next(statement, query, read_only_tree, context, params, environment, destination,
-			 completion);
+		NextUtility(statement, query, read_only_tree, context, params, environment, destination,
+					completion);
 		AfterCommand(&work, command, Depth == 1);
 	}
 	PG_FINALLY();
@@ -572,7 +572,7 @@ UpkeepUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 void
 RedactInit(void)
 {
-	NextUtility = ProcessUtility_hook;
+	NextUtility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = UpkeepUtility;
 	ChangedInit();
 }

@@ -140,3 +140,44 @@ FAULTY(int, SHA256_Init, (SHA256_CTX * context), (context), NULL)
 FAULTY(int, SHA256_Update, (SHA256_CTX * context, const void *data, size_t size),
 	   (context, data, size), NULL)
 FAULTY(int, SHA256_Final, (unsigned char *out, SHA256_CTX *context), (out, context), out)
+FAULTY(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
+FAULTY(EVP_PKEY *, EVP_PKEY_new_raw_private_key_ex,
+	   (OSSL_LIB_CTX * library, const char *type, const char *properties, const unsigned char *key,
+		size_t size),
+	   (library, type, properties, key, size), NULL)
+FAULTY(EVP_PKEY *, EVP_PKEY_new_raw_public_key_ex,
+	   (OSSL_LIB_CTX * library, const char *type, const char *properties, const unsigned char *key,
+		size_t size),
+	   (library, type, properties, key, size), NULL)
+FAULTY(int, EVP_PKEY_get_raw_public_key,
+	   (const EVP_PKEY *key, unsigned char *out, size_t *size), (key, out, size), out)
+FAULTY(EVP_PKEY_CTX *, EVP_PKEY_CTX_new_from_name,
+	   (OSSL_LIB_CTX * library, const char *name, const char *properties),
+	   (library, name, properties), NULL)
+FAULTY(int, EVP_PKEY_fromdata_init, (EVP_PKEY_CTX * context), (context), NULL)
+FAULTY(int, EVP_PKEY_fromdata,
+	   (EVP_PKEY_CTX * context, EVP_PKEY **key, int selection, OSSL_PARAM params[]),
+	   (context, key, selection, params), NULL)
+FAULTY(int, EVP_DigestSignInit_ex,
+	   (EVP_MD_CTX * context, EVP_PKEY_CTX **key_context, const char *digest, OSSL_LIB_CTX *library,
+		const char *properties, EVP_PKEY *key, const OSSL_PARAM params[]),
+	   (context, key_context, digest, library, properties, key, params), NULL)
+FAULTY(int, EVP_DigestSign,
+	   (EVP_MD_CTX * context, unsigned char *out, size_t *size, const unsigned char *data,
+		size_t data_size),
+	   (context, out, size, data, data_size), out)
+FAULTY(int, EVP_DigestVerifyInit_ex,
+	   (EVP_MD_CTX * context, EVP_PKEY_CTX **key_context, const char *digest, OSSL_LIB_CTX *library,
+		const char *properties, EVP_PKEY *key, const OSSL_PARAM params[]),
+	   (context, key_context, digest, library, properties, key, params), NULL)
+FAULTY(int, EVP_DigestVerify,
+	   (EVP_MD_CTX * context, const unsigned char *signature, size_t size,
+		const unsigned char *data, size_t data_size),
+	   (context, signature, size, data, data_size), NULL)
+FAULTY(unsigned char *, EVP_Q_mac,
+	   (OSSL_LIB_CTX * library, const char *name, const char *properties, const char *algorithm,
+		const OSSL_PARAM *params, const void *key, size_t key_size, const unsigned char *data,
+		size_t data_size, unsigned char *out, size_t room, size_t *size),
+	   (library, name, properties, algorithm, params, key, key_size, data, data_size, out, room,
+		size),
+	   out)

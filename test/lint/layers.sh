@@ -69,6 +69,7 @@ forbid '"(postgres(_fe)?|fmgr|c)\.h"|<postgres|\b(palloc0?|pfree|repalloc|erepor
 	'of PostgreSQL, in a folder that is not' src/core src/tools
 forbid '\b(malloc|calloc|realloc|strdup|free)[ \t]*\(' 'an allocator in core/' src/core
 forbid '\bPG_VERSION_NUM\b' 'only in platform/compat' src ! -path 'src/platform/compat.[ch]'
+forbid '"postgres\.h"' 'by platform/compat.h, which knows the versions' src ! -path 'src/platform/compat.[ch]'
 
 [ ${#files[@]} -gt 0 ] || complain "src/ has no C files"
 conclude layers

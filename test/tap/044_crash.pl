@@ -167,8 +167,9 @@ cmp_ok($acknowledged, '>', 20 * $round, 'while there were writes');
 is(join("\n", @{ $bad{$_} }), '', "after every recovery: no trouble with $_") foreach sort keys %bad;
 ask($node, 'auditor', 'SELECT phi.audit_seal()');
 is(ask($node, 'auditor', 'SELECT ok, unsealed, problem FROM phi.audit_verify()'), 't|0|', 'in the end every event is sealed');
-is(ask($node, 'auditor', 'SELECT count(*) = (SELECT count(*) FROM phi_audit.event), count(DISTINCT event_id) = count(*) FROM phi_audit.leaf'), 't|t',
-	'once');
+# Reading the log is an event of its own: what came after the last leaf is not asked for.
+is(ask($node, 'auditor', q{SELECT count(*) = (SELECT count(*) FROM phi_audit.event WHERE event_id <= (SELECT max(event_id) FROM phi_audit.leaf)),
+	count(DISTINCT event_id) = count(*) FROM phi_audit.leaf}), 't|t', 'once');
 cmp_ok(ask($node, 'auditor', 'SELECT count(*) FROM phi_audit.checkpoint'), '>', $round / 2, 'the log was sealed in between');
 is(ask($node, '', q{SET row_security = off; SELECT count(*) FROM patient WHERE name::text NOT LIKE 'phi:1:EQ%'}), 0, 'nothing is stored plain or unbound');
 unlike(log_since($node), qr/PANIC|TRAP|invalid page|unexpected chunk/, 'the server log has nothing of it');

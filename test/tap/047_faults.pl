@@ -44,14 +44,17 @@ sub functions
 {
 	my ($option, $file) = @_;
 
-	return sort grep { !/_free$|_cleanse$|_construct_/ } map { /([A-Z][A-Z0-9]*_\w+)(?:@|$)/ ? $1 : () } split /\n/,
+	return sort grep { !/_free$|_cleanse$|_construct_|_clear_error$|_memcmp$/ } map { /([A-Z][A-Z0-9]*_\w+)(?:@|$)/ ? $1 : () } split /\n/,
 	  (run_command([ 'nm', '-D', $option, $file ]))[0];
 }
 
+# What only tokens, one-time passwords and checkpoints use; 048_faults_signatures.pl has them fail.
+my $signing = qr/^EVP_(?:PKEY|MD|Digest|Q_mac)/;
 my @functions = functions('--defined-only', $library);
 is_deeply([ grep { /^(EVP|HMAC|SHA\d*|RAND|OSSL|BN|ERR|CRYPTO|MD5|DES|AES|PKCS5|PEM|OPENSSL)_/ }
 		functions('--undefined-only', $node->config_data('--pkglibdir') . '/phi_guard.so') ],
 	\@functions, 'every function of libcrypto that the extension calls and that can fail is made to');
+@functions = grep { !/$signing/ } @functions;
 
 sub start_with
 {
@@ -117,7 +120,7 @@ sub try
 my $clean = qr/^(?:XX000:\ could\ not\ (?:wrap\ a\ new\ data\ key|pass\ the\ known-answer\ test\ of\ the\ cipher|unwrap\ a\ data\ key|prepare\ a\ data\ key|seal\ a\ value
 	|open\ a\ sealed\ value|obtain\ random\ bytes|derive\ the\ token\ keys|derive\ a\ search\ key|make\ a\ search\ tag|digest\ a\ row)
 	|XX001:\ could\ not\ open\ a\ sealed\ value
-	|55000:\ data\ key\ \d\ cannot\ be\ unwrapped\ with\ key-encryption\ key\ version\ 1)$/x;
+	|55000:\ data\ key\ \d+\ cannot\ be\ unwrapped\ with\ key-encryption\ key\ version\ 1)$/x;
 my %seen;     # errors, for the record
 my $next = 100;
 my @trouble;
@@ -211,7 +214,7 @@ foreach my $function ('EVP_CipherUpdate', 'EVP_EncryptUpdate', 'EVP_CIPHER_CTX_g
 	}
 	is((try($select))[0], $row, 'the same session tests again, and works');
 }
-like(faulty(1, $_, '', 'SHA256_Final', 0, 'wrong'), qr/^55000: data key \d cannot be unwrapped/, 'SHA-256 is wrong: ' . substr $_, 0, 6)
+like(faulty(1, $_, '', 'SHA256_Final', 0, 'wrong'), qr/^55000: data key \d+ cannot be unwrapped/, 'SHA-256 is wrong: ' . substr $_, 0, 6)
   foreach insert(5000), $select;
 is(join("\n", splice @trouble), '', 'with nothing else');
 is(ask($node, '', 'SET row_security = off; SELECT count(*) FROM patient'), $stored, 'nothing was sealed with them');
