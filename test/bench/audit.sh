@@ -111,9 +111,9 @@ figure "$audit_times" audit/export export - rows/s - "$audit_leaves"
 if [ -x "$top/build/phi_verify" ]; then
 	run_psql -q -At -d audit -c "SELECT phi.audit_export()" >"$PHI_TMP/audit.ndjson"
 	for ((round = 1; round <= 3; round++)); do
-		begun=$(date +%s%N)
+		checked=$(date +%s%N)
 		"$top/build/phi_verify" "$PHI_TMP/audit.ndjson" >/dev/null || die "audit: the export is not good"
-		echo "offline $((($(date +%s%N) - begun) / 1000000))" >>"$audit_times"
+		echo "offline $((($(date +%s%N) - checked) / 1000000))" >>"$audit_times"
 	done
 	figure "$audit_times" audit/verify_offline offline - rows/s - "$audit_leaves"
 fi
