@@ -120,7 +120,7 @@ correct('after');
 # ---- kill -9 in the middle of a part, and a crash of the server with it ----
 
 ($out, $err) = ('', '');
-ask($node, 'custodian', q{SELECT phi.rotate_search_key('person', 'ssn', 100)});
+ask($node, 'custodian', q{SELECT phi.rotate_search_key('person', 'ssn', 15)});
 my $run = IPC::Run::start([ 'psql', '-X', '-h', $node->host, '-p', $node->port, '-U', 'custodian', '-c',
 	q{CALL phi.retag('person', 'ssn')}, 'postgres' ], '>', \$out, '2>', \$err);
 $node->poll_query_until('postgres', q{SELECT search_moved BETWEEN 3 AND search_buckets - 3 FROM phi.column_policy WHERE column_name = 'ssn'}) or die 'no progress';
