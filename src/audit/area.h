@@ -35,7 +35,6 @@ typedef struct QueueSlot
 	int next;
 	int database; /* index of its QueueDatabase */
 	PGPROC *owner;
-	int code;       /* SQLSTATE where it was not written */
 	XLogRecPtr lsn; /* for the owner to flush, or invalid */
 	Size size;
 	uint8 record[QUEUE_RECORD_SIZE];

@@ -35,9 +35,6 @@ Queue *QueueArea = NULL;
 static int Tickets[QUEUE_SLOTS];
 static int TicketCount = 0;
 
-/* SQLSTATE of the last failure told to this session. */
-static int LastCode = 0;
-
 /* An event was appended within the current transaction. */
 static bool EventExpected = false;
 
@@ -236,7 +233,6 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 		slot->waited = waited;
 		slot->disowned = false;
 		slot->owner = waited ? MyProc : NULL;
-		slot->code = 0;
 		slot->lsn = InvalidXLogRecPtr;
 		slot->size = size;
 		memcpy(slot->record, record, size);
@@ -278,10 +274,7 @@ QueuePut(const void *record, Size size, bool waited, TimestampTz deadline, bool 
 	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REGISTER_MS);
 
 	if (size > QUEUE_RECORD_SIZE)
-	{
-		LastCode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 		return QUEUE_NOT_WRITTEN;
-	}
 	if (QueueArea == NULL || !IsUnderPostmaster || TicketCount >= QUEUE_SLOTS)
 		return QUEUE_NO_WORKER;
 	QueueRegisterExit();
@@ -308,10 +301,7 @@ static QueueOutcome
 Collect(QueueSlot *slot)
 {
 	if (pg_atomic_read_u32(&slot->state) == SLOT_NOT_WRITTEN)
-	{
-		LastCode = slot->code;
 		return QUEUE_NOT_WRITTEN;
-	}
 	if (!XLogRecPtrIsInvalid(slot->lsn))
 		XLogFlush(slot->lsn);
 	return QUEUE_WRITTEN;
@@ -375,12 +365,6 @@ QueueWithdraw(void)
 	}
 	LWLockRelease(&QueueArea->lock);
 	TicketCount = 0;
-}
-
-int
-QueueErrorCode(void)
-{
-	return LastCode;
 }
 
 void

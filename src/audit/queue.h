@@ -22,7 +22,7 @@
 typedef enum QueueOutcome
 {
 	QUEUE_WRITTEN,     /* committed and flushed */
-	QUEUE_NOT_WRITTEN, /* the worker could not; QueueErrorCode() says why */
+	QUEUE_NOT_WRITTEN, /* the worker could not; the server's log says why */
 	QUEUE_LATE,        /* no answer in time */
 	QUEUE_FULL,        /* no place in time */
 	QUEUE_NO_WORKER,   /* none can be started */
@@ -43,9 +43,6 @@ extern QueueOutcome QueueWait(TimestampTz deadline, bool interruptible);
 
 /* Take back what is not written yet of the records put as waited. */
 extern void QueueWithdraw(void);
-
-/* SQLSTATE of the last record that could not be written. */
-extern int QueueErrorCode(void);
 
 /* Put a record without waiting for anything, from an abort; false when there is no place. */
 extern bool QueuePutNow(const void *record, Size size);
@@ -68,8 +65,8 @@ extern const void *QueueRecord(int slot, Size *size);
 /* They are written as far as lsn, which whoever waits is to flush unless it is invalid. */
 extern void QueueWritten(const int *slots, int count, XLogRecPtr lsn);
 
-/* They are not, for this SQLSTATE: those that nobody waits for go to the end of the queue. */
-extern void QueueNotWritten(const int *slots, int count, int code);
+/* They are not: those that nobody waits for go to the end of the queue. */
+extern void QueueNotWritten(const int *slots, int count);
 
 /* Stop serving, unless something is queued; false then. */
 extern bool QueueRetire(void);

@@ -59,7 +59,7 @@ QueueRecord(int slot, Size *size)
 
 /* Tell the owners what became of their records; those of nobody are freed, or queued again. */
 static void
-Finish(const int *slots, int count, XLogRecPtr lsn, int code)
+Finish(const int *slots, int count, XLogRecPtr lsn, bool written)
 {
 	Latch *latches[QUEUE_GROUP];
 	int latch_count = 0;
@@ -71,14 +71,13 @@ Finish(const int *slots, int count, XLogRecPtr lsn, int code)
 		QueueSlot *slot = &QueueArea->slots[slots[i]];
 
 		slot->lsn = lsn;
-		slot->code = code;
 		if (slot->waited)
 		{
 			latches[latch_count++] = &slot->owner->procLatch;
 			pg_write_barrier();
-			pg_atomic_write_u32(&slot->state, code == 0 ? SLOT_WRITTEN : SLOT_NOT_WRITTEN);
+			pg_atomic_write_u32(&slot->state, written ? SLOT_WRITTEN : SLOT_NOT_WRITTEN);
 		}
-		else if (code == 0 || slot->disowned)
+		else if (written || slot->disowned)
 			QueueFreeSlot(slots[i]);
 		else
 			QueueLink(slots[i]);
@@ -91,13 +90,13 @@ Finish(const int *slots, int count, XLogRecPtr lsn, int code)
 void
 QueueWritten(const int *slots, int count, XLogRecPtr lsn)
 {
-	Finish(slots, count, lsn, 0);
+	Finish(slots, count, lsn, true);
 }
 
 void
-QueueNotWritten(const int *slots, int count, int code)
+QueueNotWritten(const int *slots, int count)
 {
-	Finish(slots, count, InvalidXLogRecPtr, code);
+	Finish(slots, count, InvalidXLogRecPtr, false);
 }
 
 bool

@@ -319,15 +319,13 @@ Round(void)
 {
 	int slots[QUEUE_GROUP];
 	int count = QueueTake(slots, State.limit);
-	int code;
 
 	if (count == 0)
 		return 0;
 	pgstat_report_activity(STATE_RUNNING, "writing events");
-	code = InTransaction(WriteRecords, slots, count);
-	if (code != 0)
+	if (InTransaction(WriteRecords, slots, count) != 0)
 	{
-		QueueNotWritten(slots, count, code);
+		QueueNotWritten(slots, count);
 		State.limit = 1;
 		return -count;
 	}

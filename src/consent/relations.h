@@ -56,16 +56,6 @@ extern bool CareRelated(uint64 subject_token);
 extern bool IsSubjectOrProxy(uint64 subject_token);
 extern bool GlassBroken(uint64 subject_token);
 
-/* The subjects that the session has a care relationship with, each once, in no order. */
-extern bool CareSubjects(RelationTaker take, void *context);
-
-/*
- * The same for the subjects that are open to the session whatever their
- * consents say: its own and those it is a proxy of, for purpose PATRQT; those
- * of broken glass, for purpose BTG.  Labels may close rows of them.
- */
-extern bool OpenSubjects(RelationTaker take, void *context);
-
 /* The session as an asker, at the time of the statement. */
 extern void SessionAsker(Asker *asker);
 
