@@ -20,7 +20,7 @@ CONSENT = access attributes changes codes directives entries evaluate explain fh
 	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
 	support verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger form \
-	pseudonym recipient reveal reseal usage rows adopt pgcrypto adopt_pgp shred history history_row
+	pseudonym recipient reveal reseal usage rows values adopt pgcrypto adopt_pgp shred history history_row
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write scrub_text write_statement
 

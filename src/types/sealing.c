@@ -116,6 +116,26 @@ TargetKey(const SealTarget *target)
 	return KeyringRelationKey(target->column->relation);
 }
 
+struct varlena *
+SealUnder(phi_data_key *key, phi_header *header, const uint8 *column_uuid, phi_bytes plain)
+{
+	Size nonce_size = header->bound ? PHI_NONCE_TAIL_SIZE : PHI_XAES_NONCE_SIZE;
+	uint8 nonce[PHI_XAES_NONCE_SIZE];
+	struct varlena *sealed;
+	phi_buffer out;
+
+	header->dek_id = key->id;
+	out.capacity = phi_envelope_size(header, plain.size);
+	sealed = palloc(out.capacity + VARHDRSZ);
+	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);
+	out.data = (uint8 *) VARDATA(sealed);
+	out.size = 0;
+	RandomBytes(nonce, nonce_size);
+	CheckStatus(phi_envelope_seal(key, header, column_uuid, nonce, nonce_size, plain, &out),
+				"seal a value");
+	return sealed;
+}
+
 /*
  * Seal plain bytes under the current data key, or that of the subject.  The tag
  * is made first: that may look into catalogs, after which a key that was asked
@@ -125,11 +145,7 @@ struct varlena *
 SealBytes(phi_bytes plain, const SealTarget *target)
 {
 	phi_data_key *key;
-	uint8 nonce[PHI_XAES_NONCE_SIZE];
-	Size nonce_size = target ? PHI_NONCE_TAIL_SIZE : PHI_XAES_NONCE_SIZE;
 	phi_header header;
-	phi_buffer out;
-	struct varlena *sealed;
 
 	NoteSensitiveStatement();
 	if (plain.size > MAX_PLAIN)
@@ -142,17 +158,7 @@ SealBytes(phi_bytes plain, const SealTarget *target)
 	}
 	FillHeader(&header, target, plain);
 	key = TargetKey(target);
-	header.dek_id = key->id;
-	out.capacity = phi_envelope_size(&header, plain.size);
-	sealed = palloc(out.capacity + VARHDRSZ);
-	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);
-	out.data = (uint8 *) VARDATA(sealed);
-	out.size = 0;
-	RandomBytes(nonce, nonce_size);
-	CheckStatus(phi_envelope_seal(key, &header, target ? target->column->uuid : NULL, nonce,
-								  nonce_size, plain, &out),
-				"seal a value");
-	return sealed;
+	return SealUnder(key, &header, target ? target->column->uuid : NULL, plain);
 }
 
 struct varlena *
@@ -167,26 +173,36 @@ SealValue(InnerType inner, Datum plain, const SealTarget *target)
 	return sealed;
 }
 
+bool
+TryOpen(Datum value, const phi_header *header, const uint8 *column_uuid, phi_buffer *plain)
+{
+	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
+	phi_bytes envelope = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	phi_status status;
+
+	plain->capacity = phi_envelope_plain_size(header, envelope.size);
+	plain->data = palloc(plain->capacity + 1);
+	plain->size = 0;
+	status = phi_envelope_open(KeyringKey(header->dek_id), envelope, column_uuid, plain);
+	if ((Pointer) stored != DatumGetPointer(value))
+		pfree(stored);
+	if (status != PHI_ERR_AUTH)
+		CheckStatus(status, "open a sealed value");
+	return status == PHI_OK;
+}
+
 /*
  * Open a stored value; column is what a bound one was sealed for.
  */
 uint8 *
 OpenBytesOf(const ProtectedColumn *column, Datum value, const phi_header *header, Size *size)
 {
-	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
-	phi_bytes envelope = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
-	phi_buffer out;
+	phi_buffer plain;
 
-	out.capacity = phi_envelope_plain_size(header, envelope.size);
-	out.data = palloc(out.capacity + 1);
-	out.size = 0;
-	CheckStatus(phi_envelope_open(KeyringKey(header->dek_id), envelope,
-								  column ? column->uuid : NULL, &out),
-				"open a sealed value");
-	if ((Pointer) stored != DatumGetPointer(value))
-		pfree(stored);
-	*size = out.size;
-	return out.data;
+	if (!TryOpen(value, header, column ? column->uuid : NULL, &plain))
+		ReportStatus(PHI_ERR_AUTH, "open a sealed value");
+	*size = plain.size;
+	return plain.data;
 }
 
 /*

@@ -42,11 +42,19 @@ extern bool HasLiveTag(const phi_header *header);
 /* The value with a random tag that equals none.  It cannot be opened then, by any key. */
 extern struct varlena *DeadenTag(Datum value, const phi_header *header);
 
+/* Seal plain bytes under a key, which the header is made to name; column_uuid is NULL for an unbound value. */
+extern struct varlena *SealUnder(phi_data_key *key, phi_header *header, const uint8 *column_uuid,
+								 phi_bytes plain);
+
 /* Seal plain bytes: unbound (target NULL) or for a place. */
 extern struct varlena *SealBytes(phi_bytes plain, const SealTarget *target);
 
 /* Seal a plain value of an inner type. */
 extern struct varlena *SealValue(InnerType inner, Datum plain, const SealTarget *target);
+
+/* Open into new memory, which the caller wipes; false where the value does not open, ever. */
+extern bool TryOpen(Datum value, const phi_header *header, const uint8 *column_uuid,
+					phi_buffer *plain);
 
 /* Open: the plain bytes in new memory; raises, one message for every cause. */
 extern uint8 *OpenBytes(Datum value, const phi_header *header, Size *size);

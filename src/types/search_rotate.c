@@ -26,7 +26,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "audit/audit.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
@@ -36,8 +35,8 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
-#include "types/rows.h"
 #include "types/sealing.h"
+#include "types/values.h"
 #include "utils/array.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
@@ -118,11 +117,11 @@ SearchTag(const ProtectedColumn *column, phi_bytes plain, uint8 tag[PHI_SEARCH_T
 
 /* ---- moving a part ---- */
 
-/* One run of phi.retag_part over one table. */
+/* One run of phi.retag_part. */
 typedef struct Retag
 {
-	const ProtectedRelation *policy;
-	const ProtectedColumn *context; /* any column of it, as it was before the part */
+	const ProtectedColumn *context;  /* any column of it, as it was before the part */
+	const ProtectedColumn **columns; /* of the table, in the order of the walk */
 	int64 unreadable;
 } Retag;
 
@@ -136,100 +135,35 @@ InContext(const ProtectedColumn *context, const ProtectedColumn *column)
 			 strcmp(NameStr(context->search_context), NameStr(column->search_context)) == 0));
 }
 
-/* Is a value in the part that is being moved? */
+/* ValueWalk: is a value in the part that is being moved? */
 static bool
-InPart(const Retag *work, Datum value, phi_header *header)
+RetagNeeded(const phi_header *header, int column, void *state)
 {
-	ReadHeader(value, header);
-	return header->searchable && header->search_tag[0] == work->context->search_generation &&
-		   PartOf(work->context, header->search_tag) == work->context->search_moved;
+	const ProtectedColumn *context = ((Retag *) state)->context;
+
+	return header->searchable && header->search_tag[0] == context->search_generation &&
+		   PartOf(context, header->search_tag) == context->search_moved;
 }
 
-/* The value with a tag of the next generation; NULL when it does not open. */
+/* ValueWalk: the value with a tag of the next generation. */
 static struct varlena *
-RetagValue(const ProtectedColumn *column, Datum value, const phi_header *header)
+RetagValue(Datum value, const phi_header *header, int position, void *state)
 {
-	struct varlena *stored = PG_DETOAST_DATUM_PACKED(value);
-	phi_bytes envelope = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	const ProtectedColumn *column = ((Retag *) state)->columns[position];
 	const ProtectedColumn *sealed_for = RegistryColumn(header->column_id);
 	phi_header renewed = *header;
-	uint8 nonce[PHI_NONCE_TAIL_SIZE];
-	phi_data_key *key;
-	phi_buffer plain;
-	phi_buffer out;
 	struct varlena *sealed;
-	phi_status status;
+	phi_bytes bytes;
+	phi_buffer plain;
 
-	if (!sealed_for || IsDead(header) || !KeyringHas(header->dek_id))
+	if (!sealed_for || IsDead(header) || !KeyringHas(header->dek_id) ||
+		!TryOpen(value, header, sealed_for->uuid, &plain))
 		return NULL;
-	key = KeyringKey(header->dek_id);
-	plain.capacity = phi_envelope_plain_size(header, envelope.size);
-	plain.data = palloc(plain.capacity + 1);
-	plain.size = 0;
-	status = phi_envelope_open(key, envelope, sealed_for->uuid, &plain);
-	if (status == PHI_ERR_AUTH)
-		return NULL;
-	CheckStatus(status, "open a sealed value");
-	SearchTagOf(column, column->next_generation, phi_bytes_of(plain.data, plain.size),
-				renewed.search_tag);
-	out.capacity = phi_envelope_size(&renewed, plain.size);
-	sealed = palloc(out.capacity + VARHDRSZ);
-	SET_VARSIZE(sealed, out.capacity + VARHDRSZ);
-	out.data = (uint8 *) VARDATA(sealed);
-	out.size = 0;
-	RandomBytes(nonce, sizeof(nonce));
-	status = phi_envelope_seal(key, &renewed, sealed_for->uuid, nonce, sizeof(nonce),
-							   phi_bytes_of(plain.data, plain.size), &out);
+	bytes = phi_bytes_of(plain.data, plain.size);
+	SearchTagOf(column, column->next_generation, bytes, renewed.search_tag);
+	sealed = SealUnder(KeyringKey(header->dek_id), &renewed, sealed_for->uuid, bytes);
 	SecretWipe(plain.data, plain.size);
-	CheckStatus(status, "seal a value");
 	return sealed;
-}
-
-/* RowWalk: has the row a value of the part? */
-static bool
-RetagNeeded(TupleTableSlot *row, void *state)
-{
-	const Retag *work = state;
-	phi_header header;
-
-	for (int i = 0; i < work->policy->column_count; i++)
-	{
-		const ProtectedColumn *column = &work->policy->columns[i];
-
-		if (InContext(work->context, column) && !row->tts_isnull[column->attnum - 1] &&
-			InPart(work, row->tts_values[column->attnum - 1], &header))
-			return true;
-	}
-	return false;
-}
-
-/* RowWalk: give the values of the part new tags; false when none opens. */
-static bool
-RetagChange(TupleTableSlot *copy, void *state)
-{
-	Retag *work = state;
-	bool changed = false;
-	phi_header header;
-
-	for (int i = 0; i < work->policy->column_count; i++)
-	{
-		const ProtectedColumn *column = &work->policy->columns[i];
-		int position = column->attnum - 1;
-		struct varlena *sealed;
-
-		if (!InContext(work->context, column) || copy->tts_isnull[position] ||
-			!InPart(work, copy->tts_values[position], &header))
-			continue;
-		sealed = RetagValue(column, copy->tts_values[position], &header);
-		if (!sealed)
-		{
-			work->unreadable++;
-			continue;
-		}
-		copy->tts_values[position] = PointerGetDatum(sealed);
-		changed = true;
-	}
-	return changed;
 }
 
 /*
@@ -239,35 +173,39 @@ RetagChange(TupleTableSlot *copy, void *state)
 static int64
 RetagTable(Retag *work, Oid relid, Snapshot snapshot)
 {
-	RowWalk walk = {0};
+	const ProtectedRelation *policy;
+	ValueWalk walk = {0};
 	int64 changed = 0;
 
-	walk.relation = try_table_open(relid, RowExclusiveLock);
-	if (!walk.relation)
+	walk.rows.relation = try_table_open(relid, RowExclusiveLock);
+	if (!walk.rows.relation)
 		return 0; /* dropped */
-	work->policy = RegistryRelation(relid);
-	if (!work->policy || walk.relation->rd_rel->relkind != RELKIND_RELATION)
+	policy = RegistryRelation(relid);
+	if (policy && walk.rows.relation->rd_rel->relkind == RELKIND_RELATION)
 	{
-		table_close(walk.relation, NoLock);
-		return 0;
+		work->columns = palloc(sizeof(ProtectedColumn *) * (policy->column_count + 1));
+		for (int i = 0; i < policy->column_count; i++)
+		{
+			if (!InContext(work->context, &policy->columns[i]))
+				continue;
+			work->columns[walk.column_count] = &policy->columns[i];
+			AddColumn(&walk, policy->columns[i].attnum);
+		}
 	}
-	for (int i = 0; i < work->policy->column_count; i++)
-		if (InContext(work->context, &work->policy->columns[i]))
-			walk.written = bms_add_member(walk.written, work->policy->columns[i].attnum -
-															FirstLowInvalidHeapAttributeNumber);
-	walk.limit = INT_MAX;
-	walk.snapshot = snapshot;
+	walk.rows.limit = INT_MAX;
+	walk.rows.snapshot = snapshot;
 	walk.needed = RetagNeeded;
-	walk.change = RetagChange;
+	walk.renew = RetagValue;
 	walk.state = work;
-	if (walk.written)
+	if (walk.column_count > 0)
 		do
 		{
-			WalkRows(&walk, walk.next);
-			changed += walk.changed;
+			WalkValues(&walk, walk.rows.next);
+			changed += walk.rows.changed;
 			CommandCounterIncrement();
-		} while (walk.next != InvalidBlockNumber);
-	table_close(walk.relation, NoLock);
+		} while (walk.rows.next != InvalidBlockNumber);
+	work->unreadable += walk.unreadable;
+	table_close(walk.rows.relation, NoLock);
 	return changed;
 }
 

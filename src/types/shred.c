@@ -6,7 +6,7 @@
  * The keys are destroyed in src/protect/shred.sql.  What is here takes the
  * search tags of the values that are dead then, in every table that has some,
  * and overwrites those of the subject that a shreddable table still holds
- * under another key than the subject's.  Rows are written by rows.c; nothing
+ * under another key than the subject's.  Rows are written by values.c; nothing
  * is opened.
  *
  * Locking: as phi.shred_token and rows.c say.
@@ -25,7 +25,7 @@
 #include "funcapi.h"
 #include "keyring/keyring.h"
 #include "mb/pg_wchar.h"
-#include "types/rows.h"
+#include "types/values.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(phi_shred_subject);
@@ -39,16 +39,16 @@ typedef struct Shred
 	uint64 subject_token;
 	uint32 dead_key; /* a destroyed key of the subject */
 	bool shreddable; /* the table is: no value of the subject may stay */
-	int column_count;
-	AttrNumber *columns; /* of our types */
 } Shred;
 
 /* ---- one value ---- */
 
-/* Is the value of the subject, and is there still something to be taken from it? */
+/* ValueWalk: is the value of the subject, and is there still something to be taken from it? */
 static bool
-ShredNeeded(const Shred *shred, const phi_header *header)
+ShredNeeded(const phi_header *header, int column, void *state)
 {
+	const Shred *shred = state;
+
 	if (!header->bound || header->subject_token != shred->subject_token)
 		return false;
 	return IsDead(header) ? HasLiveTag(header) : shred->shreddable;
@@ -72,71 +72,28 @@ OverwriteValue(Datum value, const phi_header *header, uint32 dead_key)
 	return dead;
 }
 
-/* ---- one row ---- */
-
-/* RowWalk: is there anything of the subject in the row? */
-static bool
-RowNeeded(TupleTableSlot *row, void *state)
+/* ValueWalk: take it. */
+static struct varlena *
+ShredValue(Datum value, const phi_header *header, int column, void *state)
 {
-	const Shred *shred = state;
-	phi_header header;
-
-	for (int i = 0; i < shred->column_count; i++)
-	{
-		int position = shred->columns[i] - 1;
-
-		if (row->tts_isnull[position])
-			continue;
-		ReadHeader(row->tts_values[position], &header);
-		if (ShredNeeded(shred, &header))
-			return true;
-	}
-	return false;
-}
-
-/* RowWalk: take it. */
-static bool
-RowChange(TupleTableSlot *copy, void *state)
-{
-	const Shred *shred = state;
-	phi_header header;
-
-	for (int i = 0; i < shred->column_count; i++)
-	{
-		Datum *value = &copy->tts_values[shred->columns[i] - 1];
-
-		if (copy->tts_isnull[shred->columns[i] - 1])
-			continue;
-		ReadHeader(*value, &header);
-		if (!ShredNeeded(shred, &header))
-			continue;
-		*value = PointerGetDatum(IsDead(&header)
-									 ? DeadenTag(*value, &header)
-									 : OverwriteValue(*value, &header, shred->dead_key));
-	}
-	return true;
+	return IsDead(header) ? DeadenTag(value, header)
+						  : OverwriteValue(value, header, ((Shred *) state)->dead_key);
 }
 
 /* ---- one batch ---- */
 
-/* The columns of our types, and whether the table is shreddable. */
+/* The columns of our types: the table need not be protected. */
 static void
-ReadShape(Shred *shred, RowWalk *walk)
+AddEncryptedColumns(ValueWalk *walk)
 {
-	TupleDesc columns = RelationGetDescr(walk->relation);
-	const ProtectedRelation *policy = RegistryRelation(RelationGetRelid(walk->relation));
+	TupleDesc columns = RelationGetDescr(walk->rows.relation);
 
-	shred->shreddable = policy && policy->shreddable;
-	shred->columns = palloc(sizeof(AttrNumber) * (columns->natts + 1));
 	for (int i = 0; i < columns->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(columns, i);
 
-		if (attribute->attisdropped || !IsEncryptedType(attribute->atttypid))
-			continue;
-		shred->columns[shred->column_count++] = attribute->attnum;
-		walk->written = bms_add_member(walk->written,
-									   attribute->attnum - FirstLowInvalidHeapAttributeNumber);
+		if (!attribute->attisdropped && IsEncryptedType(attribute->atttypid))
+			AddColumn(walk, attribute->attnum);
 	}
 }
 
@@ -149,8 +106,9 @@ ReadShape(Shred *shred, RowWalk *walk)
 Datum
 phi_shred_batch(PG_FUNCTION_ARGS)
 {
+	const ProtectedRelation *policy;
 	Shred shred = {0};
-	RowWalk walk = {0};
+	ValueWalk walk = {0};
 	TupleDesc columns;
 	Datum values[2];
 	bool nulls[2] = {false};
@@ -158,29 +116,31 @@ phi_shred_batch(PG_FUNCTION_ARGS)
 	RequirePreload();
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	walk.relation = try_table_open(PG_GETARG_OID(0), RowExclusiveLock);
-	if (!walk.relation)
+	walk.rows.relation = try_table_open(PG_GETARG_OID(0), RowExclusiveLock);
+	if (!walk.rows.relation)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation does not exist")));
-	if (walk.relation->rd_rel->relkind != RELKIND_RELATION ||
-		walk.relation->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (walk.rows.relation->rd_rel->relkind != RELKIND_RELATION ||
+		walk.rows.relation->rd_rel->relam != HEAP_TABLE_AM_OID)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table \"%s\" cannot be searched for values of a subject",
-						RelationGetRelationName(walk.relation)),
+						RelationGetRelationName(walk.rows.relation)),
 				 errdetail("Only ordinary tables of access method heap can be.")));
 	shred.subject_token = (uint64) PG_GETARG_INT64(1);
 	shred.dead_key = (uint32) PG_GETARG_INT32(2);
-	ReadShape(&shred, &walk);
-	walk.limit = 10000;
-	walk.needed = RowNeeded;
-	walk.change = RowChange;
+	policy = RegistryRelation(RelationGetRelid(walk.rows.relation));
+	shred.shreddable = policy && policy->shreddable;
+	AddEncryptedColumns(&walk);
+	walk.rows.limit = 10000;
+	walk.needed = ShredNeeded;
+	walk.renew = ShredValue;
 	walk.state = &shred;
-	WalkRows(&walk, (BlockNumber) PG_GETARG_INT64(3));
+	WalkValues(&walk, (BlockNumber) PG_GETARG_INT64(3));
 
-	nulls[0] = walk.next == InvalidBlockNumber;
-	values[0] = Int64GetDatum((int64) walk.next);
-	values[1] = Int32GetDatum(walk.changed);
-	table_close(walk.relation, NoLock);
+	nulls[0] = walk.rows.next == InvalidBlockNumber;
+	values[0] = Int64GetDatum((int64) walk.rows.next);
+	values[1] = Int32GetDatum(walk.rows.changed);
+	table_close(walk.rows.relation, NoLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
 
