@@ -5,39 +5,16 @@
 
 use strict;
 use warnings;
-use FindBin;
 use PostgreSQL::Test::BackgroundPsql;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use PhiFaults;
 use PhiNode;
 
 my $node = phi_node('faults', conf => "log_statement = none\nphi.audit_seal_interval = 0\nautovacuum = off\n");
-my $plan = $node->basedir . '/faults';
-my $library = $node->basedir . '/evp_faults.so';
-my $serial = 0;
-
-system_or_bail($ENV{CC} // 'cc', '-std=c11', '-O1', '-Wall', '-shared', '-fPIC', "$FindBin::Bin/../faults/evp_faults.c", '-o', $library, '-ldl');
+my $library = fault_library($node);
 
 # ---- the faults ----
-
-# From the call after some on, a function fails, or gives what is wrong; without a function none does.
-sub fault
-{
-	my ($function, $after, $how) = @_;
-
-	unlink $plan, "$plan.hits";
-	return if !defined $function;
-	$serial++;
-	append_to_file("$plan.new", join(' ', $serial, $function, $after, $how // 'fail') . "\n");
-	rename "$plan.new", $plan or die "$plan: $!";
-	return;
-}
-
-# How many calls were made to fail.
-sub hits
-{
-	return -s "$plan.hits" // 0;
-}
 
 # Functions of libcrypto that a library defines, or that it calls and which may fail.
 sub functions
@@ -56,17 +33,9 @@ is_deeply([ grep { /^(EVP|HMAC|SHA\d*|RAND|OSSL|BN|ERR|CRYPTO|MD5|DES|AES|PKCS5|
 	\@functions, 'every function of libcrypto that the extension calls and that can fail is made to');
 @functions = grep { !/$signing/ } @functions;
 
-sub start_with
-{
-	local %ENV = (%ENV, @_);
-
-	$node->start;
-	return;
-}
-
 # ---- a protected table: what comes in is sealed under the common key first, then under that of its subject ----
 
-start_with(LD_PRELOAD => $library, PHI_FAULT_FILE => $plan);
+fault_start($node);
 phi_roles($node);
 phi_install($node, 'postgres');
 ask($node, 'hospital', <<'SQL');
@@ -133,7 +102,7 @@ sub faulty
 	try('\c') if $fresh;
 	fault(@fault);
 	my ($out, $error, $all) = try($sql);
-	my $hits = hits();
+	my $hits = fault_hits();
 	fault();
 	if ($hits == 0)
 	{
@@ -231,7 +200,7 @@ foreach my $function (@functions)
 	{
 		fault($function, $after);
 		my ($error, $all) = refused($node, 'officer', "SELECT phi.protect('visit', subject => 'patient')", db => 'other');
-		push @trouble, "$function $after: $all" if hits() == 0 || $error !~ /^(XX000|55000): / || $all =~ /Zephyrwick/;
+		push @trouble, "$function $after: $all" if fault_hits() == 0 || $error !~ /^(XX000|55000): / || $all =~ /Zephyrwick/;
 		fault();
 		my $now = ask($node, '', 'SELECT tag FROM visit; SELECT count(*) FROM phi.data_key', db => 'other');
 		push @trouble, "$function $after: now $now" if $now ne "Zephyrwick\n0";
@@ -266,7 +235,7 @@ properties = provider=default
 seed = SEED-SRC
 seed_properties = provider=default
 EOC
-start_with(OPENSSL_CONF => $refusing);
+fault_start($node, OPENSSL_CONF => $refusing);
 foreach my $sql (insert(6000), $select, "UPDATE patient SET name = 'Quarrymoor!' WHERE id = 1", "SELECT phi.reveal(name) FROM patient WHERE id = 1", $search)
 {
 	my ($error, $all) = refused($node, 'clinician', $sql);
@@ -279,7 +248,7 @@ is(ask($node, '', 'SELECT tag FROM visit; SELECT count(*) FROM phi.data_key', db
 $node->stop;
 
 # The null provider: not even random bytes, so that the server takes no connection.
-start_with(OPENSSL_CONF => openssl_conf('none', "[providers]\nnull = on\n[on]\nactivate = 1\n[algorithms]\n[random]\n"));
+fault_start($node, OPENSSL_CONF => openssl_conf('none', "[providers]\nnull = on\n[on]\nactivate = 1\n[algorithms]\n[random]\n"));
 foreach my $sql (insert(6001), $select)
 {
 	my ($status, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', 'clinician' ]);
@@ -291,7 +260,7 @@ $node->stop;
 
 # ---- and all is well ----
 
-start_with();
+$node->start;
 is(ask($node, 'clinician', $select), $row, 'with its provider the server opens what was sealed');
 is(ask($node, 'clinician', 'SELECT count(*) FROM patient_redacted WHERE name LIKE \'Quarrymoor %\' AND born = \'1911-07-23\' AND ssn = \'987-31-\' || lpad(id::text, 4, \'0\')'),
 	$stored, 'every value of every row is what was written');

@@ -4,11 +4,11 @@
 
 use strict;
 use warnings;
-use FindBin;
 use IPC::Run;
 use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Utils;
 use Test::More;
+use PhiFaults;
 use PhiNode;
 
 if (system('openssl version >/dev/null 2>&1') != 0)
@@ -19,24 +19,7 @@ if (system('openssl version >/dev/null 2>&1') != 0)
 
 my $node = phi_node('signatures', conf => "fsync = off\nlog_statement = none\nphi.audit_seal_interval = 0\n");
 my $folder = $node->basedir;
-my $plan = "$folder/faults";
-my $library = "$folder/evp_faults.so";
-my $serial = 0;
-
-system_or_bail($ENV{CC} // 'cc', '-std=c11', '-O1', '-Wall', '-shared', '-fPIC', "$FindBin::Bin/../faults/evp_faults.c", '-o', $library, '-ldl');
-
-# From the call after some on, a function fails, or gives what is wrong; without a function none does.
-sub fault
-{
-	my ($function, $after, $how) = @_;
-
-	unlink $plan, "$plan.hits";
-	return if !defined $function;
-	$serial++;
-	append_to_file("$plan.new", join(' ', $serial, $function, $after, $how // 'fail') . "\n");
-	rename "$plan.new", $plan or die "$plan: $!";
-	return;
-}
+fault_library($node);
 
 # ---- an issuer ----
 
@@ -68,10 +51,7 @@ append_to_file("$folder/jwks", '{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed"
 	  . '"},{"kty":"RSA","alg":"RS256","kid":"rsa","e":"AQAB","n":"' . encode_base64url(pack 'H*', $modulus) . '"}]}');
 chmod 0644, "$folder/jwks";
 $node->append_conf('postgresql.conf', "phi.jwks_file = '$folder/jwks'\nphi.token_issuer = 'https://issuer.example'\nphi.token_audience = 'phi'");
-{
-	local %ENV = (%ENV, LD_PRELOAD => $library, PHI_FAULT_FILE => $plan);
-	$node->start;
-}
+fault_start($node);
 phi_roles($node);
 phi_install($node, 'postgres');
 ask($node, '', "CREATE ROLE app LOGIN; SELECT phi.grant_duty('app', 'application')");
@@ -101,7 +81,7 @@ sub at_any_call
 	{
 		fault($function, $after, $how);
 		my ($status, $out, $err) = answer($role, $sql);
-		my $hits = -s "$plan.hits" // 0;
+		my $hits = fault_hits();
 		fault();
 		return $after if $hits == 0;
 		push @trouble, "$function $after: $out$err" if $status == 0 || $out =~ /\S/ || $err !~ $error || $err =~ /Canary/;
@@ -161,7 +141,7 @@ foreach my $function (qw(EVP_MD_CTX_new EVP_PKEY_new_raw_public_key_ex EVP_Diges
 {
 	fault($function, 0);
 	my ($status, $out, $err) = answer('auditor', 'SELECT ok FROM phi.audit_verify()');
-	push @trouble, "$function: $out$err" if !-s "$plan.hits" || $out eq 't';
+	push @trouble, "$function: $out$err" if fault_hits() == 0 || $out eq 't';
 	fault();
 }
 is(join("\n", splice @trouble), '', 'a signature that cannot be checked is not called good');
