@@ -145,8 +145,8 @@ static const struct
 	{"admission", PHI_KIND_SERVICE_DATE, D},
 	{"admit", PHI_KIND_SERVICE_DATE, D},
 	{"discharge", PHI_KIND_SERVICE_DATE, D},
-	{"date", PHI_KIND_SERVICE_DATE, D},
-	{"datetime", PHI_KIND_SERVICE_DATE, D},
+	{"date", PHI_KIND_SERVICE_DATE, D | T},
+	{"datetime", PHI_KIND_SERVICE_DATE, D | T},
 	{"time", PHI_KIND_SERVICE_DATE, D},
 	{"start", PHI_KIND_SERVICE_DATE, D},
 	{"stop", PHI_KIND_SERVICE_DATE, D},
@@ -388,13 +388,42 @@ kind_of_tag(phi_scrub_tag tag)
 	}
 }
 
+/*
+ * Is it the identifier of a SNOMED CT concept or description?  Six to eighteen
+ * digits; the last one checks the others (Verhoeff), the two before it say what
+ * is identified and whether an extension's namespace stands before them.
+ */
+static bool
+is_snomed_code(phi_bytes value)
+{
+	static const char products[10][11] = {"0123456789", "1234067895", "2340178956", "3401289567",
+										  "4012395678", "5987604321", "6598710432", "7659821043",
+										  "8765932104", "9876543210"};
+	static const char moved[8][11] = {"0123456789", "1576283094", "5803796142", "8916043527",
+									  "9453126870", "4286573901", "2793806415", "7046913258"};
+	unsigned check = 0;
+
+	if (value.size < 6 || value.size > 18 || value.data[0] == '0')
+		return false;
+	for (size_t i = 0; i < value.size; i++)
+	{
+		uint8_t digit = value.data[value.size - 1 - i];
+
+		if (digit < '0' || digit > '9')
+			return false;
+		check = (unsigned) (products[check][moved[i % 8][digit - '0'] - '0'] - '0');
+	}
+	return check == 0 && (value.data[value.size - 3] == '0' || value.data[value.size - 3] == '1') &&
+		   value.data[value.size - 2] <= '1';
+}
+
 phi_kind
 phi_guess_value(phi_bytes value)
 {
 	phi_scrubber scrubber = phi_scrub_begin(value, NULL, 0);
 	phi_span span;
 
-	if (!phi_scrub_next(&scrubber, &span))
+	if (is_snomed_code(value) || !phi_scrub_next(&scrubber, &span))
 		return PHI_KIND_NONE;
 	if (span.start == 0 && span.end == value.size)
 		return kind_of_tag(span.tag);

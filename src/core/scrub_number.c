@@ -48,6 +48,35 @@ is_month_day(const scrub_group *a, const scrub_group *b)
 		   b->value <= 31 && (a->value <= 12 || b->value <= 12);
 }
 
+/* The end of a fraction, a half of the day or a zone that follows a time of day. */
+static size_t
+zone_after(phi_bytes text, size_t at)
+{
+	size_t end = at;
+	size_t word = scrub_at(text, at) == ' ' ? at + 1 : at;
+
+	if (scrub_at(text, end) == '.' && scrub_digit(scrub_at(text, end + 1)))
+		for (end++; scrub_digit(scrub_at(text, end));)
+			end++;
+	if (end > at)
+		word = end;
+	if ((scrub_lower(scrub_at(text, word)) == 'a' || scrub_lower(scrub_at(text, word)) == 'p') &&
+		scrub_lower(scrub_at(text, word + 1)) == 'm' && !scrub_word(scrub_at(text, word + 2)))
+		return word + 2;
+	if (scrub_at(text, end) == 'Z' && !scrub_word(scrub_at(text, end + 1)))
+		return end + 1;
+	if ((scrub_at(text, end) == '+' || scrub_at(text, end) == '-') &&
+		scrub_digit(scrub_at(text, end + 1)) && scrub_digit(scrub_at(text, end + 2)))
+	{
+		end += 3;
+		if (scrub_at(text, end) == ':' && scrub_digit(scrub_at(text, end + 1)))
+			end++;
+		while (scrub_digit(scrub_at(text, end)))
+			end++;
+	}
+	return end;
+}
+
 /* The end of a time of day that follows a date. */
 static size_t
 time_after(phi_bytes text, size_t at)
@@ -63,7 +92,7 @@ time_after(phi_bytes text, size_t at)
 		digits += text.data[end++] != ':';
 	if (digits < 3 || digits > 6 || text.data[end - digits] == ' ')
 		return at;
-	return memchr(text.data + at, ':', end - at) != NULL ? end : at;
+	return memchr(text.data + at, ':', end - at) != NULL ? zone_after(text, end) : at;
 }
 
 /* A date in numbers. */

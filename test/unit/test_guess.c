@@ -53,6 +53,13 @@ test_values(void)
 	CHECK(of_value("1HGCM82633A004352") == PHI_KIND_VEHICLE);
 	CHECK(of_value("F32.1") == PHI_KIND_NONE);
 	CHECK(of_value("") == PHI_KIND_NONE);
+	/* codes of SNOMED CT; a digit off, and it may be anybody's number */
+	CHECK(of_value("73211009") == PHI_KIND_NONE);
+	CHECK(of_value("900000000000003001") == PHI_KIND_NONE);
+	CHECK(of_value("73211008") != PHI_KIND_NONE);
+	CHECK(of_value("73211019") != PHI_KIND_NONE);
+	CHECK(of_value("0073211009") != PHI_KIND_NONE);
+	CHECK(of_value("2023-01-27T16:17:47Z") == PHI_KIND_SERVICE_DATE);
 	CHECK(of_value("call 617-555-0100") == PHI_KIND_NONE);
 	CHECK(of_value("call 617-555-0100 when the result has come back") == PHI_KIND_FREE_TEXT);
 	CHECK(of_value("a sentence of some length without anything in it at all") == PHI_KIND_NONE);

@@ -38,6 +38,8 @@ static const struct
 	{"10.0.0.1 fe80::1 2001:db8:0:0:0:0:0:1", "[IP] [IP] [IP]"},
 	/* dates; a year alone stays */
 	{"2019-02-03 10:11, 3/14/19, 14.03.2019, 03/2019", "[DATE], [DATE], [DATE], [DATE]"},
+	{"2023-01-27T16:17:47Z, 2023-01-27 16:17:47.25+05:30; 1/2/2023 4:17 PM. 1/2/2023 4:17 amber",
+	 "[DATE], [DATE]; [DATE]. [DATE] amber"},
 	{"on 3/14, of 3/14", "on [DATE], of 3/14"},
 	{"March 5, 2020; Mar. 5th; 5th of March 2020; March 2020; in 2020",
 	 "[DATE]; [DATE]; [DATE]; [DATE]; in 2020"},
