@@ -265,18 +265,45 @@ QueryGroups(const Query *query)
 }
 
 /*
+ * The column that a call reveals; NULL where it reveals something else, or,
+ * asking for a pseudonym, columns of several rows.
+ */
+static const Var *
+RevealedColumn(const FuncExpr *call)
+{
+	bool pseudonym = strcmp(PhiFunctionName(call->funcid), "reveal_pseudonym") == 0;
+	const Var *first = NULL;
+	ListCell *cell;
+
+	for_each_from(cell, call->args, pseudonym ? 1 : 0)
+	{
+		const Var *var = lfirst(cell);
+
+		if (!IsA(var, Var))
+			return NULL;
+		if (first == NULL)
+			first = var;
+		if (!pseudonym)
+			break;
+		if (var->varno != first->varno || var->varlevelsup != first->varlevelsup)
+			return NULL;
+	}
+	return first;
+}
+
+/*
  * The protected relation that a call reveals a column of, where consents depend
  * on its rows; *reference is the column, *query the one it belongs to.
  */
 static const ProtectedRelation *
 RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **reference)
 {
-	const Var *var = linitial(call->args);
+	const Var *var = RevealedColumn(call);
 	const Query *query;
 	const RangeTblEntry *rte;
 	const ProtectedRelation *relation;
 
-	if (!IsA(var, Var) || (int) var->varlevelsup >= list_length(guard->queries))
+	if (var == NULL || (int) var->varlevelsup >= list_length(guard->queries))
 		return NULL;
 	query = list_nth(guard->queries, var->varlevelsup);
 	if (var->varno < 1 || (int) var->varno > list_length(query->rtable) || QueryGroups(query))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define AGE_CAP         90
+#define BAND            5          /* years */
 #define DAY_MICROS      INT64_C(86400000000)
 #define EARLIEST_DAY    (-2451545) /* Julian day 0, the first that PostgreSQL can show */
 #define MARCH_0_TO_2000 730425     /* days from 0000-03-01 to 2000-01-01 */
@@ -67,6 +68,10 @@ static const struct
 	[PHI_FORM_LIMITED] = {"limited", true},
 	[PHI_FORM_PARTIAL] = {"partial", true},
 	[PHI_FORM_FULL] = {"full", true},
+	[PHI_FORM_TOKEN] = {"token", false},
+	[PHI_FORM_SHIFTED] = {"shifted", false},
+	[PHI_FORM_AGE_BAND] = {"age_band", false},
+	[PHI_FORM_CATEGORY] = {"category", false},
 };
 
 /* One bit per three-digit prefix, lowest first: set where the 2020 census has a ZCTA. */
@@ -147,6 +152,33 @@ shows_whole(phi_kind kind, phi_form form)
 			(form == PHI_FORM_LIMITED && kinds[kind].limited == PHI_SHAPE_ALL));
 }
 
+/* What becomes of a kind in a form that columns alone have. */
+static phi_shape
+column_shape(phi_kind kind, phi_form form)
+{
+	phi_shape partial = kinds[kind].partial;
+	phi_shape safe_harbor = kinds[kind].safe_harbor;
+
+	switch (form)
+	{
+		case PHI_FORM_TOKEN:
+			return partial == PHI_SHAPE_TAIL || partial == PHI_SHAPE_SSN ? PHI_SHAPE_TOKEN
+																		 : PHI_SHAPE_NOTHING;
+		case PHI_FORM_SHIFTED:
+			return safe_harbor == PHI_SHAPE_YEAR || safe_harbor == PHI_SHAPE_CLINICAL
+					   ? PHI_SHAPE_SHIFTED
+					   : PHI_SHAPE_NOTHING;
+		case PHI_FORM_AGE_BAND:
+			return kind == PHI_KIND_AGE			 ? PHI_SHAPE_AGE_BAND
+				   : kind == PHI_KIND_BIRTH_DATE ? PHI_SHAPE_FIVE_YEARS
+												 : PHI_SHAPE_NOTHING;
+		case PHI_FORM_CATEGORY:
+			return kind == PHI_KIND_DIAGNOSIS ? PHI_SHAPE_CATEGORY : PHI_SHAPE_NOTHING;
+		default:
+			return PHI_SHAPE_NOTHING;
+	}
+}
+
 phi_shape
 phi_form_shape(phi_kind kind, phi_form form)
 {
@@ -158,7 +190,38 @@ phi_form_shape(phi_kind kind, phi_form form)
 		return kinds[kind].safe_harbor;
 	if (form == PHI_FORM_PARTIAL)
 		return kinds[kind].partial;
-	return PHI_SHAPE_NOTHING;
+	return column_shape(kind, form);
+}
+
+phi_form
+phi_form_meet(phi_kind kind, phi_form permitted, phi_form offered)
+{
+	bool enough;
+
+	if (offered <= PHI_FORM_FULL)
+	{
+		phi_form lesser = permitted < offered ? permitted : offered;
+		phi_form greater = permitted < offered ? offered : permitted;
+
+		return lesser == PHI_FORM_LIMITED && greater == PHI_FORM_PARTIAL &&
+					   shows_whole(kind, PHI_FORM_LIMITED)
+				   ? PHI_FORM_PARTIAL
+				   : lesser;
+	}
+	switch (offered)
+	{
+		case PHI_FORM_TOKEN:
+			enough = permitted >= PHI_FORM_LIMITED;
+			break;
+		case PHI_FORM_SHIFTED:
+			enough = shows_whole(kind, permitted);
+			break;
+		default:
+			enough = permitted >= PHI_FORM_SAFE_HARBOR;
+	}
+	return enough && permitted <= PHI_FORM_FULL && phi_form_shape(kind, offered) != PHI_SHAPE_NOTHING
+			   ? offered
+			   : PHI_FORM_NONE;
 }
 
 bool
@@ -224,6 +287,11 @@ shape_day(phi_kind kind, phi_form form, int64_t day, int32_t today, int64_t *out
 	int64_t year = year_of_day(day, &month);
 	int ignored;
 
+	if (shape == PHI_SHAPE_FIVE_YEARS)
+	{
+		year = floor_divide(year, BAND) * BAND;
+		shape = PHI_SHAPE_YEAR;
+	}
 	if (shape == PHI_SHAPE_CLINICAL)
 		shape = form == PHI_FORM_SAFE_HARBOR ? PHI_SHAPE_YEAR : PHI_SHAPE_MONTH;
 
@@ -299,6 +367,10 @@ phi_form_integer(phi_kind kind, phi_form form, int64_t value, int64_t *out, bool
 			shown = value >= 0;
 			if (value > AGE_CAP)
 				*out = AGE_CAP;
+			break;
+		case PHI_SHAPE_AGE_BAND:
+			shown = value >= 0;
+			*out = value > AGE_CAP ? AGE_CAP : value - value % BAND;
 			break;
 		case PHI_SHAPE_ZIP3:
 		case PHI_SHAPE_ZIP3_MASKED:

@@ -32,6 +32,11 @@ typedef enum phi_form /* in ascending order of detail: the larger shows more */
 	PHI_FORM_LIMITED,	  /* a limited data set's, 164.514(e)(2) */
 	PHI_FORM_PARTIAL,
 	PHI_FORM_FULL,
+	/* Of single columns of a recipient's view alone, in no order with the others. */
+	PHI_FORM_TOKEN,	   /* depends on a key: no function below shows anything */
+	PHI_FORM_SHIFTED,  /* likewise */
+	PHI_FORM_AGE_BAND, /* an age, or a year of birth, to five years */
+	PHI_FORM_CATEGORY, /* the category of a code */
 	PHI_FORM_COUNT
 } phi_form;
 
@@ -50,15 +55,42 @@ typedef enum phi_shape /* what becomes of a value */
 	PHI_SHAPE_ZIP3_MASKED, /* 021** */
 	PHI_SHAPE_AGE,		   /* capped at 90 */
 	PHI_SHAPE_YEAR,		   /* January 1 of the year, nothing when it shows an age over 89 */
-	PHI_SHAPE_MONTH		   /* the first day of the month; of a text, its year and month */
+	PHI_SHAPE_MONTH,	   /* the first day of the month; of a text, its year and month */
+	PHI_SHAPE_TOKEN,	   /* another identifier of the same format */
+	PHI_SHAPE_SHIFTED,	   /* another date */
+	PHI_SHAPE_AGE_BAND,	   /* the lowest age of five, 90 for all from 90 on */
+	PHI_SHAPE_FIVE_YEARS,  /* January 1 of a year that five divides, likewise */
+	PHI_SHAPE_CATEGORY	   /* J45 of J45.901 */
 } phi_shape;
 
 extern const char *phi_kind_name(phi_kind kind); /* "birth_date" */
 extern bool phi_kind_find(const char *name, size_t size, phi_kind *kind);
 extern const char *phi_form_name(phi_form form); /* "safe_harbor" */
 extern bool phi_form_find(const char *name, size_t size, phi_form *form);
-/* True where a rule may use the form today. */
+/* True where a rule, and a view as a whole, may use the form. */
 extern bool phi_form_available(phi_form form);
+
+/*
+ * What is shown of a kind to somebody who may see it in one form, where it is
+ * offered in another one: never more than either.  Of two forms of rules that is
+ * the lesser, but a value that both partial and limited show is partial.  The
+ * forms of columns ask for a form that tells as much:
+ *
+ *	age_band, category	safe_harbor, limited, partial or full
+ *	token				limited, partial or full: it is derived from the value, which Safe Harbor rules out
+ *						(164.514(b)(2)(i)(R), (c)) and a limited data set does not (164.514(e)(2))
+ *	shifted				one that shows all of a date, for it keeps the days between dates
+ *
+ * PHI_FORM_NONE where nothing is, and for a form that a kind does not have.
+ */
+extern phi_form phi_form_meet(phi_kind kind, phi_form permitted, phi_form offered);
+
+/*
+ * The category of an ICD-10 code, its first three characters in capitals: a
+ * letter, a digit, a letter or digit, of which up to four more follow, with or
+ * without a dot.  False for anything else.
+ */
+extern bool phi_form_category(phi_bytes in, char category[3]);
 
 /*
  * What a kind becomes in a form, whatever its type: the table that every

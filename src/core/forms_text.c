@@ -18,6 +18,7 @@
 #define SSN_DIGITS         9
 #define PHONE_LEAST_DIGITS 7 /* a local number */
 #define AGE_CAP            90
+#define AGE_BAND           5
 
 /* Output with a sticky status: a transformer need not look at each append. */
 typedef struct text_writer
@@ -255,9 +256,9 @@ emit_zip3(text_writer *writer, phi_bytes in)
 	emit(writer, digits, sizeof(digits));
 }
 
-/* A whole number of years, capped; false for what is none. */
+/* A whole number of years, capped, to so many years; false for what is none. */
 static bool
-emit_age(text_writer *writer, phi_bytes in)
+emit_age(text_writer *writer, phi_bytes in, unsigned band)
 {
 	phi_bytes text = trimmed(in);
 	unsigned age = 0;
@@ -274,6 +275,7 @@ emit_age(text_writer *writer, phi_bytes in)
 	}
 	if (text.size == 0)
 		return false;
+	age -= age % band;
 	digits[0] = (char) ('0' + age / 10);
 	digits[1] = (char) ('0' + age % 10);
 	if (age < 10)
@@ -331,6 +333,18 @@ emit_month(text_writer *writer, phi_bytes in)
 	return true;
 }
 
+/* The category of a code; false for what is none. */
+static bool
+emit_category(text_writer *writer, phi_bytes in)
+{
+	char category[3];
+
+	if (!phi_form_category(trimmed(in), category))
+		return false;
+	emit(writer, category, sizeof(category));
+	return true;
+}
+
 /* Write the shape of a text; false for nothing. */
 static bool
 emit_shape(text_writer *writer, phi_shape shape, phi_bytes in)
@@ -367,10 +381,17 @@ emit_shape(text_writer *writer, phi_shape shape, phi_bytes in)
 			emit_zip3(writer, in);
 			return true;
 		case PHI_SHAPE_AGE:
-			return emit_age(writer, in);
+			return emit_age(writer, in, 1);
+		case PHI_SHAPE_AGE_BAND:
+			return emit_age(writer, in, AGE_BAND);
+		case PHI_SHAPE_CATEGORY:
+			return emit_category(writer, in);
 		case PHI_SHAPE_MONTH:
 			return emit_month(writer, in);
 		case PHI_SHAPE_YEAR: /* whether it shows an age over 89 needs today, which a text has not */
+		case PHI_SHAPE_FIVE_YEARS:
+		case PHI_SHAPE_TOKEN: /* these two need a key */
+		case PHI_SHAPE_SHIFTED:
 		case PHI_SHAPE_NOTHING:
 			return false;
 	}

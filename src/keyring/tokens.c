@@ -4,7 +4,8 @@
  *
  * A token stands for a key value where the value itself should not: in the
  * header of a sealed value, in consents and in the audit log.  The subkeys are
- * derived at first use and forgotten with the root key.
+ * derived at first use and forgotten with the root key, as the keys of recipients
+ * are.
  *-------------------------------------------------------------------------
  */
 #include "keyring/keyring.h"
@@ -21,6 +22,19 @@ typedef struct Subkeys
 } Subkeys;
 
 static Subkeys RootSubkeys;
+
+#define RECIPIENT_KEYS 2
+#define RECIPIENT_INFO 192 /* bytes; the keys of longer names are not kept */
+
+/* The keys of recipients that were asked for last: the rows of a view take the same ones. */
+static struct
+{
+	char info[RECIPIENT_INFO]; /* what it was derived for; empty: none */
+	uint8 key[PHI_KEY_SIZE];
+} RecipientKeys[RECIPIENT_KEYS];
+
+/* Which of them is replaced next. */
+static int NextRecipientKey = 0;
 
 /* Derive one subkey of the root key. */
 static phi_status
@@ -63,6 +77,7 @@ TokensForget(void)
 {
 	SecretWipe(&RootSubkeys, sizeof(RootSubkeys));
 	RootSubkeys.ready = false;
+	SecretWipe(RecipientKeys, sizeof(RecipientKeys));
 }
 
 /* 0 means "no row" in an envelope, so a token is never 0. */
@@ -143,6 +158,18 @@ ActorReference(const char *prefix, const char *name)
 	return token;
 }
 
+/* Keep the key that was derived for this. */
+static void
+KeepRecipientKey(const char *info, const uint8 key[PHI_KEY_SIZE])
+{
+	if (strlen(info) >= RECIPIENT_INFO)
+		return;
+	SecretProtect(RecipientKeys, sizeof(RecipientKeys));
+	strlcpy(RecipientKeys[NextRecipientKey].info, info, RECIPIENT_INFO);
+	memcpy(RecipientKeys[NextRecipientKey].key, key, PHI_KEY_SIZE);
+	NextRecipientKey = (NextRecipientKey + 1) % RECIPIENT_KEYS;
+}
+
 void
 RecipientKey(const char *use, const char *recipient, uint8 key[PHI_KEY_SIZE])
 {
@@ -150,10 +177,19 @@ RecipientKey(const char *use, const char *recipient, uint8 key[PHI_KEY_SIZE])
 	uint8 root[PHI_KEY_SIZE];
 	phi_status status;
 
+	for (int i = 0; i < RECIPIENT_KEYS && !KeyringIsStale(); i++)
+		if (strcmp(RecipientKeys[i].info, info) == 0)
+		{
+			memcpy(key, RecipientKeys[i].key, PHI_KEY_SIZE);
+			pfree(info);
+			return;
+		}
+	/* Reading the key table again forgets the keys when the root key is gone. */
 	KeyringRootKey(root);
 	status = phi_hkdf_sha256(phi_bytes_of(root, PHI_KEY_SIZE), phi_bytes_of(NULL, 0),
 							 phi_bytes_of(info, strlen(info)), key, PHI_KEY_SIZE);
 	SecretWipe(root, sizeof(root));
-	pfree(info);
 	CheckStatus(status, "derive the key of a recipient");
+	KeepRecipientKey(info, key);
+	pfree(info);
 }

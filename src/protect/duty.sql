@@ -48,7 +48,7 @@ BEGIN
 	END IF;
 	IF change_duty.duty = 'privacy_officer' THEN
 		EXECUTE verb || ' SELECT ON TABLE phi.organization, phi.membership, phi.care_relationship, phi.person, phi.proxy, '
-			'phi.break_glass_review' || role_name;
+			'phi.break_glass_review, phi.release, phi.agreement' || role_name;
 	END IF;
 	IF change_duty.duty = 'auditor' THEN
 		EXECUTE verb || ' USAGE ON SCHEMA phi_audit' || role_name;
@@ -114,10 +114,10 @@ FROM (VALUES
 		suggest,sample_kinds,kind_of_name,kind_of_value,redact,whoami,audit_new_incarnation,audit_archive,require_care,
 		require_step_up,allow_action,set_organization,add_member,end_membership,register_person,forget_person}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,
-		explain_access,can_access,redact,whoami,make_pseudonyms,release,k_anonymity,l_diversity,column_list,legal_hold,
-		release_hold,audit_erase,disclosures,accounting_of_disclosures,set_accounting_exclusion,access_report,set_organization,
-		add_member,end_membership,relate,end_relation,register_person,forget_person,add_proxy,end_proxy,review_break_glass,
-		simulate,simulate_forms}'),
+		explain_access,can_access,redact,whoami,make_pseudonyms,release,expire_releases,record_agreement,end_agreement,
+		k_anonymity,l_diversity,column_list,legal_hold,release_hold,audit_erase,disclosures,accounting_of_disclosures,
+		set_accounting_exclusion,access_report,set_organization,add_member,end_membership,relate,end_relation,register_person,
+		forget_person,add_proxy,end_proxy,review_break_glass,simulate,simulate_forms}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,
 		reseal_step,rotate_search_key,retag,retag_step,destroy_key,shred_subject,fpe_token,fpe_value,shift_date,whoami}'),
 	('auditor', '{audit_verify,audit_verify_sql,audit_seal,audit_public_key,audit_checkpoint,audit_proof,audit_consistency,

@@ -88,10 +88,11 @@ BEGIN
 	WHERE s.consent = c.id AND c.subject_token = shred_token.subject_token;
 	UPDATE phi.consent c SET subject = NULL, fhir_id = NULL WHERE c.subject_token = shred_token.subject_token;
 	PERFORM phi.erase_relations(shred_token.subject_token);
+	DELETE FROM phi.pseudonym p WHERE p.subject_token = shred_token.subject_token;
 END $$;
 REVOKE ALL ON FUNCTION phi.shred_token(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION phi.shred_token(bigint) IS
-	'Internal: destroys the keys of a subject, its search tags and the details of its consents and relations';
+	'Internal: destroys the keys of a subject, its search tags, the details of its consents and relations, and its pseudonyms';
 
 CREATE FUNCTION phi.shred_subject(subject "any", reason text) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_shred_subject';

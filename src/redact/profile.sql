@@ -33,6 +33,7 @@ CREATE FUNCTION phi.require_profile(relation regclass, profile phi.view_profile)
 #variable_conflict use_column
 DECLARE
 	missing text;
+	wrong record;
 BEGIN
 	IF coalesce(profile.recipient, '') = '' OR octet_length(profile.recipient) > 127 THEN
 		RAISE EXCEPTION 'a recipient must not be empty or longer than 127 bytes' USING ERRCODE = 'invalid_parameter_value',
@@ -41,13 +42,30 @@ BEGIN
 		RAISE EXCEPTION 'no form given' USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'Give the form of the view, and forms of columns as {"column": "form"}.';
 	END IF;
-	PERFORM phi.redact(''::text, 'name', f) FROM (SELECT profile.form UNION ALL SELECT j.value FROM jsonb_each_text(profile.column_forms) j)
-		AS u (f);
+	IF NOT phi.form_fits(profile.form, 'name', 'phi.encrypted_text') THEN
+		RAISE EXCEPTION 'form "%" is one of single columns', profile.form USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give the view another one, and this one to the columns in column_forms.';
+	END IF;
 	SELECT k INTO missing FROM jsonb_object_keys(profile.column_forms) k
 	WHERE NOT EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = require_profile.relation AND c.column_name = k AND c.sealed);
 	IF FOUND THEN
 		RAISE EXCEPTION 'column "%" of table "%" is not encrypted', missing, relation USING ERRCODE = 'undefined_column',
 			HINT = 'Only encrypted columns have forms.';
+	END IF;
+	SELECT c.column_name, j.value AS form, c.kind, format_type(a.atttypid, NULL) AS type INTO wrong
+	FROM jsonb_each_text(profile.column_forms) j
+		JOIN phi.column_policy c ON c.relation = require_profile.relation AND c.column_name = j.key
+		JOIN pg_attribute a ON a.attrelid = require_profile.relation AND a.attname = c.column_name
+	WHERE phi.form_fits(j.value, c.kind, a.atttypid) IS NOT TRUE
+	ORDER BY a.attnum;
+	IF FOUND THEN
+		RAISE EXCEPTION 'column "%" of kind "%" and type % cannot have the form "%"', wrong.column_name, wrong.kind, wrong.type, wrong.form
+			USING ERRCODE = 'invalid_parameter_value', HINT = CASE wrong.form
+				WHEN 'token' THEN 'Tokens are of ssn, mrn, health_plan, account, license, vehicle, device and unique_id stored as text.'
+				WHEN 'shifted' THEN 'Shifted are dates and timestamps with time zone of a kind of date, or of clinical content.'
+				WHEN 'age_band' THEN 'Bands are of ages stored as numbers or text, and of dates of birth stored as dates.'
+				WHEN 'category' THEN 'Categories are of diagnoses stored as text.'
+				ELSE 'Give forms of columns as {"column": "form"}.' END;
 	END IF;
 END $$;
 REVOKE ALL ON FUNCTION phi.require_profile(regclass, phi.view_profile) FROM PUBLIC;

@@ -132,3 +132,21 @@ ShowPlain(InnerType inner, phi_kind kind, phi_form form, Datum plain, bool *isnu
 	pfree(copy);
 	return shown;
 }
+
+bool
+HasColumnShape(InnerType inner, phi_shape shape)
+{
+	switch (shape)
+	{
+		case PHI_SHAPE_TOKEN:
+		case PHI_SHAPE_CATEGORY:
+			return inner == INNER_TEXT;
+		case PHI_SHAPE_SHIFTED:
+		case PHI_SHAPE_FIVE_YEARS:
+			return inner == INNER_DATE || inner == INNER_TIMESTAMPTZ;
+		case PHI_SHAPE_AGE_BAND:
+			return inner == INNER_TEXT || inner == INNER_NUMERIC;
+		default:
+			return false;
+	}
+}

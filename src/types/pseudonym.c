@@ -127,18 +127,28 @@ SessionRecipient(void)
 	return session->organization[0] != '\0' ? session->organization : session->actor;
 }
 
-Datum
-Pseudonym(uint64 subject_token, const char *recipient, bool *isnull)
+const char *
+VisibleRecipient(const char *recipient)
 {
 	const char *own = SessionRecipient();
-	Kept *kept;
-	bool found;
 
-	*isnull = true;
 	if (recipient == NULL)
 		recipient = own;
 	if (recipient[0] == '\0' || (strcmp(recipient, own) != 0 &&
 								 !RoleMayExecute(PhiFunction("make_pseudonyms", 3), GetUserId())))
+		return NULL;
+	return recipient;
+}
+
+Datum
+Pseudonym(uint64 subject_token, const char *recipient, bool *isnull)
+{
+	Kept *kept;
+	bool found;
+
+	*isnull = true;
+	recipient = VisibleRecipient(recipient);
+	if (recipient == NULL)
 		return (Datum) 0;
 	recipient = pstrdup(recipient);
 	PrepareKept(recipient);

@@ -35,9 +35,12 @@ CREATE FUNCTION phi.make_pseudonyms(relation regclass, recipient text, batch big
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 #variable_conflict use_column
 DECLARE
-	subject name := (SELECT p.subject_column FROM phi.table_policy p WHERE p.relation = make_pseudonyms.relation);
+	subject name;
+	shreddable boolean;
 	made bigint;
 BEGIN
+	SELECT p.subject_column, p.shreddable INTO subject, shreddable
+	FROM phi.table_policy p WHERE p.relation = make_pseudonyms.relation;
 	IF coalesce(make_pseudonyms.recipient, '') = '' OR octet_length(make_pseudonyms.recipient) > 127 THEN
 		RAISE EXCEPTION 'a recipient must not be empty or longer than 127 bytes' USING ERRCODE = 'invalid_parameter_value',
 			HINT = 'Name the organization, or the actor, that the pseudonyms are for.';
@@ -50,8 +53,10 @@ BEGIN
 	EXECUTE format('INSERT INTO phi.pseudonym (recipient, subject_token) SELECT $1, s.token '
 			'FROM (SELECT DISTINCT phi.subject_token(t.%I) AS token FROM %s t WHERE t.%1$I IS NOT NULL) s '
 			'WHERE NOT EXISTS (SELECT FROM phi.pseudonym p WHERE p.recipient = $1 AND p.subject_token = s.token) '
+			'AND NOT ($3 AND EXISTS (SELECT FROM phi.subject_key k WHERE k.subject_token = s.token) AND NOT EXISTS ('
+			'SELECT FROM phi.subject_key k WHERE k.subject_token = s.token AND k.state = ''current'')) ' -- was shredded
 			'ORDER BY random() LIMIT $2 ON CONFLICT DO NOTHING', subject, make_pseudonyms.relation)
-		USING make_pseudonyms.recipient, make_pseudonyms.batch;
+		USING make_pseudonyms.recipient, make_pseudonyms.batch, shreddable;
 	GET DIAGNOSTICS made = ROW_COUNT;
 	PERFORM phi.audit_record('pseudonyms', make_pseudonyms.relation, format('%s for %s', made, make_pseudonyms.recipient));
 	RETURN made;

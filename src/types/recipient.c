@@ -2,32 +2,53 @@
  * recipient.c
  *		Tokens of identifiers and shifted dates, under a key of the recipient.
  *
- * Who may call these can tell the value to a token, and the other way round by
- * trying; so they are of those who keep the keys.  The key is derived for each
- * call and wiped.
+ * Who may call the functions can tell the value to a token, and the other way
+ * round by trying; so they are of those who keep the keys.  The views of
+ * recipients show the same tokens and dates of what is in their rows, to sessions
+ * of the recipient alone (reveal.c): nobody chooses a value there but who may
+ * write it.
+ *
+ * Memory: the key is on the stack for a call, and wiped.
  *-------------------------------------------------------------------------
  */
-#include "platform/platform.h"
+#include "types/recipient.h"
 
+#include "common/int.h"
 #include "core/fpe.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(phi_fpe_token);
 PG_FUNCTION_INFO_V1(phi_fpe_value);
 PG_FUNCTION_INFO_V1(phi_shift_date);
 
-/* The recipient's key for a use; raises for an empty name. */
-static void
-KeyOf(const char *use, text *recipient, uint8 key[PHI_KEY_SIZE])
+/* The recipient of an argument; raises for an empty name. */
+static char *
+CheckedRecipient(text *recipient)
 {
 	RequirePreload();
 	if (VARSIZE_ANY_EXHDR(recipient) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a recipient must not be empty")));
-	RecipientKey(use, text_to_cstring(recipient), key);
+	return text_to_cstring(recipient);
+}
+
+/* The days of a subject under the recipient's key. */
+static int
+DaysOf(const char *recipient, uint64 subject_token)
+{
+	uint8 key[PHI_KEY_SIZE];
+	phi_status status;
+	int days;
+
+	RecipientKey("date shift", recipient, key);
+	status = phi_shift_days(phi_bytes_of(key, sizeof(key)), subject_token, &days);
+	SecretWipe(key, sizeof(key));
+	CheckStatus(status, "shift a date");
+	return days;
 }
 
 /* A text under the recipient's key, in one direction. */
@@ -38,7 +59,7 @@ Transform(FunctionCallInfo fcinfo, phi_status (*transform)(phi_bytes, uint8_t *,
 	uint8 key[PHI_KEY_SIZE];
 	phi_status status;
 
-	KeyOf("token", PG_GETARG_TEXT_PP(1), key);
+	RecipientKey("token", CheckedRecipient(PG_GETARG_TEXT_PP(1)), key);
 	NoteSensitiveStatement();
 	status = transform(phi_bytes_of(key, sizeof(key)), (uint8 *) VARDATA(value),
 					   VARSIZE(value) - VARHDRSZ);
@@ -78,18 +99,80 @@ Datum
 phi_shift_date(PG_FUNCTION_ARGS)
 {
 	DateADT date = PG_GETARG_DATEADT(0);
-	uint8 key[PHI_KEY_SIZE];
-	phi_status status;
-	int days;
+	char *recipient = CheckedRecipient(PG_GETARG_TEXT_PP(2));
+	int days = DaysOf(recipient, (uint64) PG_GETARG_INT64(1));
 
-	KeyOf("date shift", PG_GETARG_TEXT_PP(2), key);
 	NoteSensitiveStatement();
-	status = phi_shift_days(phi_bytes_of(key, sizeof(key)), (uint64) PG_GETARG_INT64(1), &days);
-	SecretWipe(key, sizeof(key));
-	CheckStatus(status, "shift a date");
 	if (DATE_NOT_FINITE(date))
 		PG_RETURN_DATEADT(date);
 	if (!IS_VALID_DATE((int64) date + days))
 		PG_RETURN_NULL();
 	PG_RETURN_DATEADT(date + days);
+}
+
+/* ---- forms of columns ---- */
+
+bool
+FormNeedsRecipient(phi_form form)
+{
+	return form == PHI_FORM_TOKEN || form == PHI_FORM_SHIFTED;
+}
+
+/* The token of a text. */
+static Datum
+TokenOf(const char *recipient, uint8 *bytes, Size size, bool *isnull)
+{
+	uint8 key[PHI_KEY_SIZE];
+	phi_status status;
+
+	for (Size i = 0; i < size; i++)
+		if (bytes[i] >= 0x80)
+		{
+			*isnull = true;
+			return (Datum) 0;
+		}
+	RecipientKey("token", recipient, key);
+	status = phi_fpe_encrypt(phi_bytes_of(key, sizeof(key)), bytes, size);
+	SecretWipe(key, sizeof(key));
+	*isnull = status == PHI_ERR_ARGUMENT;
+	if (*isnull)
+		return (Datum) 0;
+	CheckStatus(status, "make a token");
+	return InnerFromBytes(INNER_TEXT, bytes, size);
+}
+
+/* A date, later by so many days. */
+static Datum
+ShiftedDate(DateADT date, int days, bool *isnull)
+{
+	*isnull = DATE_NOT_FINITE(date) || !IS_VALID_DATE((int64) date + days);
+	return *isnull ? (Datum) 0 : DateADTGetDatum(date + days);
+}
+
+/* A time, later by so many times 24 hours. */
+static Datum
+ShiftedTime(TimestampTz at, int days, bool *isnull)
+{
+	int64 shifted;
+
+	*isnull = TIMESTAMP_NOT_FINITE(at) ||
+			  pg_add_s64_overflow(at, (int64) days * USECS_PER_DAY, &shifted) ||
+			  !IS_VALID_TIMESTAMP(shifted);
+	return *isnull ? (Datum) 0 : TimestampTzGetDatum(shifted);
+}
+
+Datum
+ShowForRecipient(InnerType inner, phi_form form, const char *recipient, uint64 subject_token,
+				 uint8 *bytes, Size size, bool *isnull)
+{
+	if (form == PHI_FORM_TOKEN && inner == INNER_TEXT)
+		return TokenOf(recipient, bytes, size, isnull);
+	if (form == PHI_FORM_SHIFTED && inner == INNER_DATE)
+		return ShiftedDate(DatumGetDateADT(InnerFromBytes(inner, bytes, size)),
+						   DaysOf(recipient, subject_token), isnull);
+	if (form == PHI_FORM_SHIFTED && inner == INNER_TIMESTAMPTZ)
+		return ShiftedTime(DatumGetTimestampTz(InnerFromBytes(inner, bytes, size)),
+						   DaysOf(recipient, subject_token), isnull);
+	*isnull = true;
+	return (Datum) 0;
 }

@@ -14,6 +14,7 @@
 #include "types/reveal.h"
 #include "types/form.h"
 #include "types/pseudonym.h"
+#include "types/recipient.h"
 #include "types/sealing.h"
 
 #include "audit/audit.h"
@@ -54,7 +55,7 @@ typedef struct RevealCall
 	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
 } RevealCall;
 
-/* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
+/* Find the mark after which the planner adds what is known of the values' row (consent/planner.c). */
 static void
 FindMark(FunctionCallInfo fcinfo, RevealState *state)
 {
@@ -86,7 +87,8 @@ CallState(FunctionCallInfo fcinfo)
 	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	state = palloc0(sizeof(RevealState));
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &arguments, &count);
-	state->inner = InnerOfEncrypted(arguments[0]);
+	if (arguments[0] != TEXTOID) /* of reveal_pseudonym, whose values come after it */
+		state->inner = InnerOfEncrypted(arguments[0]);
 	initStringInfo(&state->keys);
 	FindMark(fcinfo, state);
 	MemoryContextSwitchTo(old);
@@ -199,10 +201,10 @@ NothingIsRevealed(void)
 	return InSecurityRestrictedOperation() || PlanningInProgress();
 }
 
-/* Open a value for the user in a form, which is recorded before. */
+/* Open a value for the user in a form, which is recorded before; for a recipient (or NULL). */
 static Datum
-OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
-		   const phi_header *header, bool *isnull)
+OpenInForm(const ProtectedColumn *column, phi_form form, const char *recipient, InnerType inner,
+		   Datum value, const phi_header *header, bool *isnull)
 {
 	uint8 *bytes;
 	Size size;
@@ -211,7 +213,10 @@ OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum 
 	NoteSensitiveStatement();
 	DisclosureNote(column, form, header->subject_token, true);
 	bytes = OpenBytesOf(column, value, header, &size);
-	shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
+	if (FormNeedsRecipient(form))
+		shown = ShowForRecipient(inner, form, recipient, header->subject_token, bytes, size, isnull);
+	else
+		shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
 	SecretWipe(bytes, size);
 	pfree(bytes);
 	return shown;
@@ -226,7 +231,7 @@ RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const 
 
 	if (form == PHI_FORM_NONE || form == PHI_FORM_PSEUDONYM || IsDead(header))
 		return false;
-	*shown = OpenInForm(column, form, inner, value, header, &isnull);
+	*shown = OpenInForm(column, form, NULL, inner, value, header, &isnull);
 	return !isnull;
 }
 
@@ -237,6 +242,7 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	RevealState *state;
 	const ProtectedColumn *column;
 	phi_header header;
+	const char *recipient = call->recipient;
 	phi_form form;
 	Datum shown;
 	bool isnull;
@@ -248,8 +254,11 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = Min(PermittedForm(&header, column, ValueRow(fcinfo, state, column)), call->cap);
+	form = phi_form_meet(column->kind, PermittedForm(&header, column, ValueRow(fcinfo, state, column)),
+						 call->cap);
 	if (form == PHI_FORM_NONE)
+		PG_RETURN_NULL();
+	if (FormNeedsRecipient(form) && (recipient = VisibleRecipient(recipient)) == NULL)
 		PG_RETURN_NULL();
 	if (IsDead(&header))
 		PG_RETURN_NULL(); /* wherever it was moved */
@@ -259,10 +268,11 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	if (form == PHI_FORM_PSEUDONYM)
 	{
 		isnull = state->inner != INNER_TEXT;
-		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
+		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, recipient, &isnull);
 	}
 	else
-		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, &isnull);
+		shown = OpenInForm(column, form, recipient, state->inner, PG_GETARG_DATUM(0), &header,
+						   &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
@@ -313,7 +323,8 @@ CapArgument(FunctionCallInfo fcinfo, RevealState *state, text *name)
 		return state->cap;
 	if (!phi_form_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), &state->cap))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown form"),
-						errhint("Forms are full, partial, limited, safe_harbor, pseudonym and none.")));
+						errhint("Forms are full, partial, limited, safe_harbor, pseudonym and none; "
+								"of columns also token, shifted, age_band and category.")));
 	state->cap_name = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, size);
 	memcpy(state->cap_name, name, size);
 	return state->cap;
@@ -321,8 +332,9 @@ CapArgument(FunctionCallInfo fcinfo, RevealState *state, text *name)
 
 /*
  * phi.reveal_as(value, column_id, form, recipient [, key...]): phi.reveal_column
- * that shows no more than the form; a pseudonym is that for the recipient
- * (NULL: for whom the session asks).  The views of profiles call it.
+ * that shows no more than the form; a pseudonym, a token or a shifted date is
+ * that for the recipient (NULL: for whom the session asks), and nothing for
+ * sessions of others.  The views of profiles call it.
  */
 Datum
 phi_reveal_as(PG_FUNCTION_ARGS)
@@ -337,38 +349,53 @@ phi_reveal_as(PG_FUNCTION_ARGS)
 	return Reveal(fcinfo, &call);
 }
 
+/* The pseudonym of the subject of a value; false where nothing of its row may be shown. */
+static bool
+PseudonymOfValue(FunctionCallInfo fcinfo, RevealState *state, int argument, Datum *shown,
+				 bool *isnull)
+{
+	const ProtectedColumn *column;
+	phi_header header;
+
+	if (PG_ARGISNULL(argument))
+		return false;
+	ReadHeader(PG_GETARG_DATUM(argument), &header);
+	if (!header.bound || IsDead(&header))
+		return false;
+	column = RegistryColumn(header.column_id);
+	if (!column || !DecideAccess(header.subject_token, header.label_set, column,
+								 ValueRow(fcinfo, state, column))
+						.permit)
+		return false;
+	*shown = Pseudonym(header.subject_token, text_to_cstring(PG_GETARG_TEXT_PP(0)), isnull);
+	return true;
+}
+
 /*
  * phi.reveal_pseudonym(recipient, value...): the pseudonym for a recipient of
  * the subject of a row, of which some sealed values are given: a plain subject
  * would let everybody look up whom they like.  NULL where all are NULL, or
- * nothing of the row may be shown.
+ * nothing of the row may be shown: what the row has now, its labels among it,
+ * counts as for phi.reveal.
  */
 Datum
 phi_reveal_pseudonym(PG_FUNCTION_ARGS)
 {
+	RevealState *state;
+	Datum shown;
+	bool isnull = true;
+
 	if (NothingIsRevealed() || PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	for (int i = 1; i < PG_NARGS(); i++)
+	state = CallState(fcinfo);
+	for (int i = 1; i < state->key_end; i++)
 	{
-		const ProtectedColumn *column;
-		phi_header header;
-		Datum shown;
-		bool isnull = true;
-
 		if (!IsEncryptedType(get_fn_expr_argtype(fcinfo->flinfo, i)))
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 							errmsg("a pseudonym is that of a sealed value's subject"),
 							errhint("Give encrypted columns of the row.")));
-		if (PG_ARGISNULL(i))
+		if (!PseudonymOfValue(fcinfo, state, i, &shown, &isnull))
 			continue;
-		ReadHeader(PG_GETARG_DATUM(i), &header);
-		if (!header.bound || IsDead(&header))
-			continue;
-		column = RegistryColumn(header.column_id);
-		if (!column ||
-			!DecideAccess(header.subject_token, header.label_set, column, NULL).permit)
-			continue;
-		shown = Pseudonym(header.subject_token, text_to_cstring(PG_GETARG_TEXT_PP(0)), &isnull);
 		if (isnull)
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(shown);
