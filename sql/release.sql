@@ -23,6 +23,26 @@ GRANT SELECT ON rl.sh, rl.lds, rl.all TO rl_privacy;
 SELECT count(phi.grant_consent(i::bigint, purpose => 'HRESCH')) FROM generate_series(1, 5) i;
 SELECT phi.make_pseudonyms('rl.patient', 'Uni');
 
+-- agreements: recorded, prolonged, with one recipient
+SET SESSION AUTHORIZATION rl_owner;
+SELECT phi.record_agreement('DUA-1', 'Uni', now() + '2 years'); -- fails
+SELECT * FROM phi.agreement; -- fails
+SET SESSION AUTHORIZATION rl_privacy;
+SELECT phi.record_agreement('DUA-1', 'Uni', now() + '1 day'); -- ok
+SELECT phi.record_agreement('DUA-1', 'Uni', now() + '2 years'), phi.record_agreement('DUA-2', 'Uni', now() + '2 years'),
+	phi.record_agreement('DUA-3', 'Corp', now() + '2 years'), phi.record_agreement('DUA-4', 'Uni', now() + '2 years'); -- ok
+SELECT phi.record_agreement('DUA-1', 'Corp', now() + '2 years'); -- fails
+SELECT phi.record_agreement(' ', 'Uni', now() + '2 years'); -- fails
+SELECT phi.record_agreement('DUA-5', NULL, now() + '2 years'); -- fails
+SELECT phi.record_agreement('DUA-5', 'Uni', now()); -- fails
+SELECT phi.record_agreement('DUA-5', 'Uni', 'infinity'); -- fails
+SELECT phi.record_agreement('DUA-5', 'Uni', NULL); -- fails
+SELECT phi.end_agreement('DUA-4'); -- ok
+SELECT phi.end_agreement('DUA-4'); -- fails: it ended
+SELECT phi.end_agreement('DUA-9'); -- fails
+SELECT agreement, recipient, expires_at > now() AS in_force, recorded_by FROM phi.agreement ORDER BY 1;
+RESET SESSION AUTHORIZATION;
+
 -- refused
 SET SESSION AUTHORIZATION rl_other;
 SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-1', now() + '1 year', 'rl_out.x'); -- fails: may not read the view
@@ -35,6 +55,10 @@ SELECT phi.release('rl.sh', 'Uni', 'TREAT', 'DUA-1', now() + '1 year', 'rl_out.x
 SELECT phi.release('rl.sh', 'Corp', 'HRESCH', 'DUA-1', now() + '1 year', 'rl_out.x'); -- fails
 SELECT phi.release('rl.patient_redacted', 'Uni', 'HRESCH', 'DUA-1', now() + '1 year', 'rl_out.x'); -- fails
 SELECT phi.release('rl.sh', 'Uni', 'HRESCH', ' ', now() + '1 year', 'rl_out.x'); -- fails
+SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-9', now() + '1 year', 'rl_out.x'); -- fails: nobody signed it
+SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-3', now() + '1 year', 'rl_out.x'); -- fails: another recipient did
+SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-4', now() + '1 year', 'rl_out.x'); -- fails: it ended
+SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-1', now() + '3 years', 'rl_out.x'); -- fails: it ends before
 SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-1', now(), 'rl_out.x'); -- fails
 SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-1', 'infinity', 'rl_out.x'); -- fails
 SELECT phi.release('rl.sh', 'Uni', 'HRESCH', 'DUA-1', NULL, 'rl_out.x'); -- fails
@@ -62,6 +86,55 @@ SELECT recipient, agreement, exists, overdue FROM phi.release ORDER BY release_i
 SELECT action, relation, detail ~ '^5 rows of rl\.' AS detail FROM phi_audit.event WHERE action = 'release' AND relation = 'rl.patient';
 SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'rl_out.lds'::regclass;
 
+-- what has expired is dropped, each with an event; the manifest stays
+SET SESSION AUTHORIZATION rl_owner;
+SELECT * FROM phi.expire_releases(); -- fails
+SET SESSION AUTHORIZATION rl_privacy;
+SELECT target, outcome FROM phi.expire_releases(); -- ok: one dropped, one was gone
+SELECT target, outcome FROM phi.expire_releases(); -- ok: nothing left
+SELECT target, agreement, exists, overdue, ended_at IS NOT NULL AS ended, manifest->>'extract' AS extract FROM phi.release ORDER BY release_id;
+SELECT to_regclass('rl_out.lds') IS NULL AS gone;
+RESET SESSION AUTHORIZATION;
+SELECT relation, regexp_replace(detail, '^release \d+', 'release') AS detail FROM phi_audit.event WHERE action = 'release_expired' AND relation = 'rl.patient' ORDER BY event_id;
+
+-- what stays, and why: others depend on it, it is not the table that was released, it was protected
+SET SESSION AUTHORIZATION rl_privacy;
+SELECT phi.set_purpose('HRESCH');
+SELECT count(phi.release('rl.lds', 'Uni', 'HRESCH', 'DUA-2', now() + '1 year', 'rl_out.' || t)) FROM unnest('{seen,replaced,marked,moved,joined,kept,filled,guarded}'::text[]) t;
+RESET SESSION AUTHORIZATION;
+SELECT phi.classify('rl_out.guarded', 'zip', 'zip');
+SELECT phi.protect('rl_out.guarded', 'id');
+SET SESSION AUTHORIZATION rl_privacy;
+CREATE VIEW rl_out.on_seen AS SELECT zip FROM rl_out.seen;
+DROP TABLE rl_out.replaced;
+CREATE TABLE rl_out.replaced (mine text);
+COMMENT ON TABLE rl_out.marked IS 'mine';
+ALTER TABLE rl_out.moved RENAME TO "moved; away";
+CREATE TABLE rl_out.moved (mine text);
+CREATE TABLE rl_out.child () INHERITS (rl_out.joined);
+TRUNCATE rl_out.filled;
+SELECT phi.set_purpose(NULL);
+SELECT phi.end_agreement('DUA-2'); -- ok: all of it is overdue
+SELECT manifest->>'extract' AS extract, exists, overdue FROM phi.release WHERE agreement = 'DUA-2' AND ended_at IS NULL ORDER BY 1;
+SET client_min_messages = error;
+SELECT target, outcome FROM phi.expire_releases() ORDER BY 1;
+SET client_min_messages = warning;
+RESET SESSION AUTHORIZATION;
+SELECT relname FROM pg_class WHERE relnamespace = 'rl_out'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1;
+-- an oid that came to be another table's, as after a restore, drops nothing
+UPDATE phi.release_manifest SET target = 'rl_out.moved'::regclass WHERE manifest->>'extract' = 'rl_out.marked';
+-- nor does a mark that somebody copied
+DO $$ BEGIN EXECUTE format('COMMENT ON TABLE rl_out.replaced IS %L', (SELECT r.mark FROM phi.release_manifest r WHERE r.manifest->>'extract' = 'rl_out.seen')); END $$;
+DROP VIEW rl_out.on_seen;
+DROP TABLE rl_out.child;
+SELECT phi.unprotect('rl_out.guarded');
+SET client_min_messages = error;
+SET SESSION AUTHORIZATION rl_privacy;
+SELECT target, outcome FROM phi.expire_releases() ORDER BY 1; -- ok, and a warning
+RESET SESSION AUTHORIZATION;
+SET client_min_messages = warning;
+SELECT relname FROM pg_class WHERE relnamespace = 'rl_out'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1;
+
 -- a materialized view or a copy is what its maker sees; a refresh sees nothing
 SET SESSION AUTHORIZATION rl_privacy;
 SELECT phi.set_purpose('HRESCH');
@@ -81,5 +154,6 @@ SET client_min_messages = error;
 DROP SCHEMA rl, rl_out CASCADE;
 DROP ROLE rl_owner, rl_privacy, rl_other;
 DELETE FROM phi.release_manifest;
+DELETE FROM phi.agreement;
 DELETE FROM phi.pseudonym;
 DELETE FROM phi.role_rule WHERE workforce_role LIKE 'rl\_%';
