@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define AGE_CAP         90
-#define BAND            5          /* years */
+#define BAND            5 /* years */
 #define DAY_MICROS      INT64_C(86400000000)
 #define EARLIEST_DAY    (-2451545) /* Julian day 0, the first that PostgreSQL can show */
 #define MARCH_0_TO_2000 730425     /* days from 0000-03-01 to 2000-01-01 */
@@ -169,7 +169,7 @@ column_shape(phi_kind kind, phi_form form)
 					   ? PHI_SHAPE_SHIFTED
 					   : PHI_SHAPE_NOTHING;
 		case PHI_FORM_AGE_BAND:
-			return kind == PHI_KIND_AGE			 ? PHI_SHAPE_AGE_BAND
+			return kind == PHI_KIND_AGE          ? PHI_SHAPE_AGE_BAND
 				   : kind == PHI_KIND_BIRTH_DATE ? PHI_SHAPE_FIVE_YEARS
 												 : PHI_SHAPE_NOTHING;
 		case PHI_FORM_CATEGORY:
@@ -219,7 +219,8 @@ phi_form_meet(phi_kind kind, phi_form permitted, phi_form offered)
 		default:
 			enough = permitted >= PHI_FORM_SAFE_HARBOR;
 	}
-	return enough && permitted <= PHI_FORM_FULL && phi_form_shape(kind, offered) != PHI_SHAPE_NOTHING
+	return enough && permitted <= PHI_FORM_FULL &&
+				   phi_form_shape(kind, offered) != PHI_SHAPE_NOTHING
 			   ? offered
 			   : PHI_FORM_NONE;
 }

@@ -136,6 +136,38 @@ static const struct
 	{K(PHONE), PARTIAL, "", ""},
 	{K(FAX), HARBOR, "617-555-1234", NULL},
 	{K(FAX), PARTIAL, "+1 617 555 1234", "***-***-1234"},
+	{K(AGE), PHI_FORM_AGE_BAND, "0", "0"},
+	{K(AGE), PHI_FORM_AGE_BAND, "4", "0"},
+	{K(AGE), PHI_FORM_AGE_BAND, " 37 ", "35"},
+	{K(AGE), PHI_FORM_AGE_BAND, "89", "85"},
+	{K(AGE), PHI_FORM_AGE_BAND, "90", "90"},
+	{K(AGE), PHI_FORM_AGE_BAND, "99999999999999999999999999", "90"},
+	{K(AGE), PHI_FORM_AGE_BAND, "-1", NULL},
+	{K(AGE), PHI_FORM_AGE_BAND, "", NULL},
+	{K(MRN), PHI_FORM_AGE_BAND, "37", NULL},
+	{K(BIRTH_DATE), PHI_FORM_AGE_BAND, "1985-03-27", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45.901", "J45"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, " j45901\n", "J45"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45", "J45"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "C7A.098", "C7A"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "S72.001A", "S72"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "S72.X", "S72"},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45.", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45.90123", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45 asthma", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J4", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "JJ5", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J4.5", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "E812.0", NULL}, /* of ICD-9 */
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "250.00", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "195967001", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45.\303\251", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "J45\303\251", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "asthma", NULL},
+	{K(DIAGNOSIS), PHI_FORM_CATEGORY, "", NULL},
+	{K(LAB), PHI_FORM_CATEGORY, "J45", NULL},
+	{K(MRN), PHI_FORM_TOKEN, "MRN0004711", NULL}, /* that takes a key */
+	{K(BIRTH_DATE), PHI_FORM_SHIFTED, "1985-03-27", NULL},
 	{K(EMAIL), HARBOR, "jane@example.org", NULL},
 	{K(EMAIL), PARTIAL, "jane@example.org", "j***@example.org"},
 	{K(EMAIL), PARTIAL, " j@x.org ", "j***@x.org"},
@@ -257,8 +289,9 @@ test_texts(void)
 static void
 test_names(void)
 {
-	static const char *const forms[] = {"none",    "pseudonym", "safe_harbor",
-										"limited", "partial",   "full"};
+	static const char *const forms[] = {"none",	   "pseudonym", "safe_harbor", "limited",
+										"partial", "full",		"token",	   "shifted",
+										"age_band", "category"};
 	phi_kind kind;
 	phi_form form;
 	int i;
@@ -274,7 +307,7 @@ test_names(void)
 	{
 		CHECK_TEXT(phi_form_name((phi_form) i), forms[i]);
 		CHECK(phi_form_find(forms[i], strlen(forms[i]), &form) && form == (phi_form) i);
-		CHECK(phi_form_available((phi_form) i));
+		CHECK(phi_form_available((phi_form) i) == (i <= PHI_FORM_FULL));
 	}
 	CHECK_TEXT(phi_kind_name(PHI_KIND_BIRTH_DATE), "birth_date");
 	CHECK_TEXT(phi_kind_name(PHI_KIND_NONE), "none");
@@ -774,6 +807,87 @@ test_space(void)
 	CHECK(!is_null && out.size == 0);
 }
 
+/* The place of a form in the order of detail, of those that show texts of these kinds. */
+static void
+test_meet(void)
+{
+	static const phi_form columns[] = {PHI_FORM_TOKEN, PHI_FORM_SHIFTED, PHI_FORM_AGE_BAND,
+									   PHI_FORM_CATEGORY};
+	int kind;
+	int a;
+	int b;
+	size_t c;
+
+	CHECK_CASE("meet: no more than either, in any order");
+	for (kind = 0; kind < PHI_KIND_COUNT; kind++)
+	{
+		bool limited_shows = phi_form_shape((phi_kind) kind, PHI_FORM_LIMITED) == PHI_SHAPE_ALL;
+
+		for (a = 0; a <= PHI_FORM_FULL; a++)
+			for (b = 0; b <= PHI_FORM_FULL; b++)
+			{
+				phi_form met = phi_form_meet((phi_kind) kind, (phi_form) a, (phi_form) b);
+				bool crossed = (a == PHI_FORM_LIMITED && b == PARTIAL) ||
+							   (b == PHI_FORM_LIMITED && a == PARTIAL);
+
+				CHECK_INT(met, phi_form_meet((phi_kind) kind, (phi_form) b, (phi_form) a));
+				CHECK_INT(met, crossed && limited_shows ? (int) PARTIAL : a < b ? a : b);
+			}
+	}
+
+	CHECK_CASE("meet: forms of columns ask for one that tells as much");
+	for (kind = 0; kind < PHI_KIND_COUNT; kind++)
+		for (c = 0; c < sizeof(columns) / sizeof(columns[0]); c++)
+			for (a = 0; a < PHI_FORM_COUNT; a++)
+			{
+				phi_form met = phi_form_meet((phi_kind) kind, (phi_form) a, columns[c]);
+				bool has = phi_form_shape((phi_kind) kind, columns[c]) != PHI_SHAPE_NOTHING;
+				bool whole = phi_form_shape((phi_kind) kind, (phi_form) a) == PHI_SHAPE_ALL;
+				int least = columns[c] == PHI_FORM_TOKEN ? PHI_FORM_LIMITED : HARBOR;
+				bool enough = columns[c] == PHI_FORM_SHIFTED ? whole : a >= least;
+
+				CHECK_INT(met, has && enough && a <= PHI_FORM_FULL ? (int) columns[c] : 0);
+			}
+	CHECK_INT(phi_form_meet(K(BIRTH_DATE), PARTIAL, PHI_FORM_SHIFTED), PHI_FORM_NONE);
+	CHECK_INT(phi_form_meet(K(MRN), HARBOR, PHI_FORM_TOKEN), PHI_FORM_NONE);
+	CHECK_INT(phi_form_meet(K(MRN), PHI_FORM_PSEUDONYM, PHI_FORM_TOKEN), PHI_FORM_NONE);
+	CHECK_INT(phi_form_meet(K(MRN), PHI_FORM_LIMITED, PHI_FORM_TOKEN), PHI_FORM_TOKEN);
+	CHECK_INT(phi_form_meet(K(NAME), PHI_FORM_FULL, PHI_FORM_TOKEN), PHI_FORM_NONE);
+	CHECK_INT(phi_form_meet(K(ZIP), PHI_FORM_LIMITED, PARTIAL), PARTIAL);
+	CHECK_INT(phi_form_meet(K(NAME), PARTIAL, PHI_FORM_LIMITED), PHI_FORM_LIMITED);
+}
+
+static void
+test_bands(void)
+{
+	const int32_t today = 9131; /* 2024-12-31 */
+	const phi_form band = PHI_FORM_AGE_BAND;
+
+	CHECK_CASE("bands of ages and of years of birth");
+	CHECK_INT(integer_of(K(AGE), band, 0), 0);
+	CHECK_INT(integer_of(K(AGE), band, 4), 0);
+	CHECK_INT(integer_of(K(AGE), band, 89), 85);
+	CHECK_INT(integer_of(K(AGE), band, 90), 90);
+	CHECK_INT(integer_of(K(AGE), band, 94), 90);
+	CHECK_INT(integer_of(K(AGE), band, INT64_MAX), 90);
+	CHECK(integer_of(K(AGE), band, -1) == INT64_MIN);
+	CHECK(integer_of(K(AGE), band, INT64_MIN) == INT64_MIN);
+	CHECK(integer_of(K(ZIP), band, 37) == INT64_MIN);
+	CHECK(integer_of(K(MRN), PHI_FORM_TOKEN, 4711) == INT64_MIN);
+	CHECK_INT(date_of(K(BIRTH_DATE), band, 0, today), 0);			/* 2000-01-01 */
+	CHECK_INT(date_of(K(BIRTH_DATE), band, 5 * 365, today), 0);		/* 2004-12-30 */
+	CHECK_INT(date_of(K(BIRTH_DATE), band, -1, today), -1826);		/* 1995-01-01 */
+	CHECK_INT(date_of(K(BIRTH_DATE), band, -23741, today), -23741); /* 1935-01-01 */
+	CHECK_INT(date_of(K(BIRTH_DATE), band, -23742, today), INT32_MAX);
+	CHECK_INT(date_of(K(BIRTH_DATE), band, -23000, today + 1), INT32_MAX); /* 1937: its band begins too early */
+	CHECK_INT(date_of(K(BIRTH_DATE), band, INT32_MAX, today), INT32_MAX);
+	CHECK_INT(date_of(K(BIRTH_DATE), band, INT32_MIN + 1, today), INT32_MAX);
+	CHECK_INT(date_of(K(SERVICE_DATE), band, 0, today), INT32_MAX);
+	CHECK_INT(date_of(K(BIRTH_DATE), PHI_FORM_SHIFTED, 0, today), INT32_MAX);
+	CHECK(time_of(K(BIRTH_DATE), band, -1, today) == -1826 * DAY_MICROS);
+	CHECK(time_of(K(BIRTH_DATE), band, INT64_MIN, today) == INT64_MAX);
+}
+
 int
 main(void)
 {
@@ -787,5 +901,7 @@ main(void)
 	test_any_bytes();
 	test_large();
 	test_space();
+	test_meet();
+	test_bands();
 	return check_done();
 }
