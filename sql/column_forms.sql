@@ -35,6 +35,7 @@ SELECT count(phi.classify('cf.patient', c, k)) FROM (VALUES ('mrn', 'mrn'), ('ss
 	('years', 'age'), ('weight_age', 'age'), ('diagnosis', 'diagnosis'), ('zip', 'zip'), ('name', 'name')) v (c, k);
 SELECT count(phi.classify('cf.visit', c, k)) FROM (VALUES ('seen', 'service_date'), ('mrn', 'mrn')) v (c, k);
 SELECT phi.protect('cf.patient', 'id'), phi.protect('cf.visit', 'patient');
+SELECT coalesce(max(id), 0) AS consents FROM phi.consent \gset
 SELECT count(phi.grant_consent(i::bigint, purpose => 'HRESCH')) FROM generate_series(1, 7) i;
 
 -- the officer is told what a kind or a type cannot have, and that a view as a whole has none of these
@@ -190,6 +191,7 @@ SELECT phi.revoke_duty('cf_privacy', 'privacy_officer');
 SET client_min_messages = error;
 DROP SCHEMA cf, cf_out CASCADE;
 DROP ROLE cf_owner, cf_uni, cf_corp, cf_privacy;
+DELETE FROM phi.consent WHERE id > :consents;
 DELETE FROM phi.release_manifest;
 DELETE FROM phi.agreement;
 DELETE FROM phi.role_rule WHERE workforce_role LIKE 'cf\_%';
