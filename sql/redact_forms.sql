@@ -46,6 +46,39 @@ SELECT kind, phi.redact('', kind, 'partial') AS empty, phi.redact('Zoë Ünal-�
 	FROM unnest('{name,address,email,phone,ssn,mrn,zip,birth_date,age}'::text[]) AS kind;
 SELECT length(phi.redact(repeat('ë', 1048576), 'name', 'full')) AS full_length, phi.redact(repeat('9', 1048576), 'mrn', 'safe_harbor') IS NULL AS hidden;
 
+-- rubbish of every type under every kind: of a direct identifier nothing is left but in full and in part, of a part no more than a few characters
+CREATE TEMP TABLE kinds AS SELECT kind, kind IN ('name', 'address', 'geo', 'phone', 'fax', 'email', 'ssn', 'mrn', 'health_plan', 'account', 'license', 'vehicle', 'device', 'url', 'ip',
+	'biometric', 'photo', 'unique_id', 'free_text') AS direct, kind IN ('city', 'county', 'state', 'diagnosis', 'lab', 'other', 'none') AS plain
+	FROM unnest('{name,address,city,county,state,zip,geo,birth_date,death_date,service_date,age,phone,fax,email,ssn,mrn,health_plan,account,license,
+	vehicle,device,url,ip,biometric,photo,unique_id,free_text,diagnosis,lab,other,none}'::text[]) AS kind;
+CREATE TEMP TABLE forms AS SELECT form FROM unnest('{full,partial,limited,safe_harbor,pseudonym,none,age_band,category}'::text[]) AS form;
+CREATE TEMP TABLE texts AS SELECT value FROM unnest(ARRAY['', ' ', E'\n\t', '-', '0', '-1', '1e9', '007', '9999-99-99', '0000-00-00', '2000-02-30', '12/31/1999', 'infinity', 'NaN', 'null', E'\x7f\x01',
+	'Zoë Ünal-李', '☃☃☃☃☃☃☃☃☃', 'MRN 0004711 0004712', '1234567890123456789012345', 'a@b', '@', 'J45.901 of Ada', repeat('Ada 4711 ', 116509)]) AS value;
+SELECT form, count(*) AS calls, count(shown) FILTER (WHERE direct) AS identifiers, max(length(shown)) FILTER (WHERE NOT plain) AS longest,
+	count(*) FILTER (WHERE NOT plain AND shown = value AND length(value) > 3) AS whole
+	FROM (SELECT *, phi.redact(value, kind, form) AS shown FROM kinds, forms, texts WHERE form <> 'full') s GROUP BY form ORDER BY form;
+SELECT DISTINCT kind, form, shown FROM (SELECT *, phi.redact(value, kind, form) AS shown FROM kinds, forms, texts) s
+	WHERE form NOT IN ('full', 'limited') AND NOT plain AND shown = value AND length(value) > 2 ORDER BY 1, 2, 3; -- nothing but masks
+SELECT form, count(*) AS calls, count(shown) FILTER (WHERE direct) AS identifiers, count(*) FILTER (WHERE NOT isfinite(shown)) AS infinite,
+	count(*) FILTER (WHERE extract(day FROM shown) <> 1) AS days, count(*) FILTER (WHERE extract(month FROM shown) <> 1) AS months,
+	count(*) FILTER (WHERE shown < now() - interval '91 years') AS old
+	FROM (SELECT *, phi.redact(value, kind, form) AS shown FROM kinds, forms,
+		unnest(ARRAY['4714-11-24 BC', '4713-01-01 BC', '0044-03-15 BC', '0001-01-01', '1582-10-15', '1900-02-28', '1933-07-04', '2000-02-29', '2023-12-31', '9999-12-31', '5874897-12-31', 'infinity', '-infinity']::date[]) value
+		WHERE kind <> 'none' AND form NOT IN ('full', 'limited')) s GROUP BY form ORDER BY form;
+SELECT form, count(*) AS calls, count(shown) FILTER (WHERE direct) AS identifiers, count(*) FILTER (WHERE NOT isfinite(shown)) AS infinite,
+	count(*) FILTER (WHERE extract(day FROM shown) <> 1 OR shown::time <> '00:00') AS days, count(*) FILTER (WHERE extract(month FROM shown) <> 1) AS months,
+	count(*) FILTER (WHERE shown < now() - interval '91 years') AS old
+	FROM (SELECT *, phi.redact(value, kind, form) AS shown FROM kinds, forms,
+		unnest(ARRAY['4714-11-24 00:00+00 BC', '4713-01-01 12:00+00 BC', '0044-03-15 12:00+00 BC', '1900-02-28 23:59:59.999999+00', '1933-07-04 12:00+00', '2000-02-29 12:00+00', '2024-01-01 04:59:59+00',
+			'2024-03-10 07:00+00', '294276-12-31 23:59:59.999999+00', 'infinity', '-infinity']::timestamptz[]) value
+		WHERE kind <> 'none' AND form NOT IN ('full', 'limited')) s GROUP BY form ORDER BY form;
+SELECT form, count(*) AS calls, count(shown) FILTER (WHERE direct) AS identifiers, max(shown) FILTER (WHERE kind = 'age') AS oldest, min(shown) FILTER (WHERE kind = 'age') AS youngest,
+	max(shown) FILTER (WHERE kind = 'zip') AS prefix, count(shown) FILTER (WHERE kind LIKE '%date') AS dates
+	FROM (SELECT *, phi.redact(value, kind, form) AS shown FROM kinds, forms,
+		unnest(ARRAY[0, -0.0, 0.5, 63, 3601, 2139, 21394307, 89.99, 90, 91, 1e17, 9223372036854775807, 9223372036854775808, 1e131071, 1e-16383, -1, -9223372036854775809, 'NaN', 'Infinity', '-Infinity']::numeric[]) value
+		WHERE form NOT IN ('full', 'limited')) s GROUP BY form ORDER BY form;
+DROP TABLE kinds, forms, texts;
+
 -- every kind in every form gives a value or nothing, never an error
 SELECT form, count(phi.redact('1934-02-29', kind, form)) AS of_text, count(phi.redact(date '1934-02-28', kind, form)) > 0 AS of_date,
 	count(phi.redact(now(), kind, form)) > 0 AS of_time, count(phi.redact(-1.5, kind, form)) AS of_number, count(phi.redact(7, kind, form)) AS of_integer

@@ -71,6 +71,24 @@ END $$;
 REVOKE ALL ON FUNCTION phi.require_profile(regclass, phi.view_profile) FROM PUBLIC;
 COMMENT ON FUNCTION phi.require_profile(regclass, phi.view_profile) IS 'Internal: raises an error unless a view can be made of the profile';
 
+-- A shift is known to whoever has one date in both ways, and with it all dates of the person.
+CREATE FUNCTION phi.warn_of_dates(recipient text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF (SELECT bool_or(f.form = 'shifted') AND bool_or(f.form IN ('limited', 'partial', 'full'))
+		FROM phi.view_profile v JOIN phi.column_policy c ON c.relation = v.relation AND c.sealed
+			JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = c.column_name
+			CROSS JOIN LATERAL (SELECT coalesce(v.column_forms->>c.column_name, v.form)) AS f (form)
+		WHERE v.recipient = warn_of_dates.recipient AND phi.form_fits('shifted', c.kind, a.atttypid)) THEN
+		RAISE WARNING 'the views for "%" show dates both shifted and as they are', warn_of_dates.recipient
+			USING HINT = 'One date that is known in both ways gives the shift away: have all dates shifted, or in the form safe_harbor or none.';
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.warn_of_dates(text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.warn_of_dates(text) IS
+	'Internal: warns where the views for a recipient show dates shifted and others as they are';
+
 CREATE FUNCTION phi.add_view(relation regclass, view text, form text, recipient text, column_forms jsonb DEFAULT '{}') RETURNS regclass
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -96,6 +114,7 @@ BEGIN
 	SELECT * INTO wanted FROM phi.view_name(add_view.relation, add_view.view);
 	made := phi.create_view(add_view.relation, wanted.schema_name, wanted.view_name, profile);
 	PERFORM phi.audit_record('add_view', add_view.relation, format('%s, form %s, for %s', made, add_view.form, add_view.recipient));
+	PERFORM phi.warn_of_dates(add_view.recipient);
 	RETURN made;
 END $$;
 REVOKE ALL ON FUNCTION phi.add_view(regclass, text, text, text, jsonb) FROM PUBLIC;

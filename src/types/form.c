@@ -73,7 +73,7 @@ TimeForm(phi_kind kind, phi_form form, TimestampTz at, bool *isnull)
 	int64 shown;
 	Datum local;
 
-	if (phi_form_shape(kind, form) == PHI_SHAPE_ALL)
+	if (phi_form_opaque_shows(kind, form) && phi_form_shape(kind, form) == PHI_SHAPE_ALL)
 		return TimestampTzGetDatum(at);
 	if (!TIMESTAMP_NOT_FINITE(at) &&
 		(at < MIN_TIMESTAMP + 2 * USECS_PER_DAY || at >= END_TIMESTAMP - 2 * USECS_PER_DAY))
