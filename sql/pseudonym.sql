@@ -104,6 +104,7 @@ DROP TABLE pn_obs, pn_wide;
 DELETE FROM phi.consent WHERE id IN (SELECT id FROM pn_consents);
 DROP TABLE pn_consents;
 DELETE FROM phi.pseudonym;
+DELETE FROM phi.subject_key;
 DELETE FROM phi.role_rule WHERE workforce_role = 'pn_researcher';
 SELECT phi.unenroll('pn_ann');
 SELECT phi.revoke_duty('pn_ann', 'application'), phi.revoke_duty('pn_ann', 'key_custodian'), phi.revoke_duty('pn_privacy', 'privacy_officer'), phi.revoke_duty('pn_keys', 'key_custodian');
