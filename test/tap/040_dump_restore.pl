@@ -69,6 +69,14 @@ INSERT INTO visit (id, person, year, diagnosis, tags) VALUES (901, 51, 2025, 'se
 DELETE FROM visit WHERE id = 100;
 SQL
 ask($node, 'privacy', "SELECT phi.revoke_consent($permit)", db => 'source');
+# extracts: one that is there, one that was dropped, one that another table has the name of
+ask($node, '', q{SELECT phi.enroll('privacy', 'priya', '{researcher}', '{HRESCH}'), phi.grant_duty('privacy', 'application'); CREATE SCHEMA extracts AUTHORIZATION privacy}, db => 'source');
+ask($node, 'privacy', <<'SQL', db => 'source');
+SELECT phi.record_agreement('DUA-1', 'Uni', now() + interval '1 year'), phi.set_purpose('HRESCH');
+SELECT phi.release('for_uni', 'Uni', 'HRESCH', 'DUA-1', now() + interval '1 day', 'extracts.' || t) FROM unnest('{kept,dropped,replaced}'::text[]) t;
+DROP TABLE extracts.dropped, extracts.replaced;
+CREATE TABLE extracts.replaced (x text);
+SQL
 ask($node, 'auditor', 'SELECT phi.audit_seal()', db => 'source');
 
 # What somebody sees through the views.
@@ -98,6 +106,7 @@ my %same = (
 		SELECT * FROM phi.role_rule ORDER BY 1, 2, 3; SELECT * FROM phi.enrollment ORDER BY 1; SELECT * FROM phi.duty_grant ORDER BY 1, 2;
 		SELECT * FROM phi.label_set ORDER BY 1; SELECT * FROM phi.data_key ORDER BY 1},
 	'views of profiles' => 'SELECT * FROM phi.view_profile ORDER BY view::text; SELECT * FROM phi.pseudonym ORDER BY 1, 2',
+	'releases' => 'SELECT release_id, recipient, agreement, mark, expires_at, ended_at, manifest FROM phi.release_manifest ORDER BY 1; SELECT * FROM phi.agreement',
 	'consents' => 'SELECT * FROM phi.consent ORDER BY id; SELECT * FROM phi.consent_source ORDER BY 1',
 	'audit log' => 'SELECT to_jsonb(e) FROM phi_audit.event e ORDER BY event_id; SELECT * FROM phi_audit.leaf ORDER BY 1; SELECT * FROM phi_audit.checkpoint ORDER BY 1',
 	'sealed values' => 'SET row_security = off; SELECT * FROM ward."Patient ""main""" ORDER BY id; SELECT tableoid::regclass, * FROM visit ORDER BY id, year',
@@ -179,6 +188,13 @@ is(ask($node, 'auditor', 'SELECT ok FROM phi.audit_verify()', db => $db), 't', '
 ask($node, 'privacy', "SELECT phi.deny_consent(1::bigint)", db => $db);
 is(ask($node, 'clinician', 'SELECT count(*) FROM ward.patient_redacted WHERE id = 1', db => $db), 0, 'a new denial is obeyed');
 is(ask($node, 'clinician', 'SELECT count(*) FROM ward.patient_redacted WHERE id = 1', db => 'source'), 1, 'here, not in the source');
+my $tables = q{SELECT string_agg(oid::regclass::text, ',' ORDER BY 1) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> 'kept' AND relnamespace >= 16384};
+my $before = ask($node, '', $tables, db => $db);
+ask($node, 'privacy', "SELECT phi.end_agreement('DUA-1')", db => $db);
+is(ask($node, 'privacy', q{SET client_min_messages = error; SELECT target FROM phi.expire_releases() WHERE outcome = 'dropped'}, db => $db), 'extracts.kept',
+	'of the extracts the very one that was released is dropped');
+is(ask($node, '', $tables, db => $db), $before, 'and no other table');
+is(ask($node, '', q{SELECT to_regclass('extracts.kept') IS NOT NULL}, db => 'source'), 't', 'nor that of the source');
 like(refused($node, '', 'UPDATE phi_audit.event SET actor = NULL', db => $db), qr/^42501: /, 'the log is guarded');
 like(refused($node, 'hospital', 'ALTER TABLE visit DISABLE ROW LEVEL SECURITY', db => $db), qr/^42501: /, 'so is row security');
 ask($node, 'hospital', 'ALTER TABLE ward."Patient ""main""" RENAME TO people; ALTER TABLE ward.people SET SCHEMA public;
