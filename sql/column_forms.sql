@@ -66,6 +66,7 @@ SELECT phi.add_view('cf.patient', 'cf.uni', 'limited', 'Uni', '{"mrn": "token", 
 	phi.add_view('cf.visit', 'cf.visit_corp', 'none', 'Corp', '{"seen": "shifted", "mrn": "token"}');
 SELECT phi.add_view('cf.visit', 'cf.visit_plain', 'limited', 'Uni'); -- ok, with a warning: the same dates, not shifted
 SELECT phi.remove_view('cf.visit_plain');
+SELECT detail FROM phi_audit.event WHERE action = 'add_view' AND relation = 'cf.visit' ORDER BY event_id;
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'cf.uni'::regclass AND attnum > 0 ORDER BY attnum;
 GRANT SELECT ON cf.uni, cf.bands, cf.visit_uni, cf.visit_corp TO cf_uni, cf_corp, cf_privacy;
 GRANT SELECT ON cf.patient_redacted TO cf_corp;

@@ -113,7 +113,8 @@ BEGIN
 	PERFORM phi.require_profile(add_view.relation, profile);
 	SELECT * INTO wanted FROM phi.view_name(add_view.relation, add_view.view);
 	made := phi.create_view(add_view.relation, wanted.schema_name, wanted.view_name, profile);
-	PERFORM phi.audit_record('add_view', add_view.relation, format('%s, form %s, for %s', made, add_view.form, add_view.recipient));
+	PERFORM phi.audit_record('add_view', add_view.relation, format('%s, form %s, for %s%s', made, add_view.form, add_view.recipient,
+		', columns ' || nullif(profile.column_forms::text, '{}')));
 	PERFORM phi.warn_of_dates(add_view.recipient);
 	RETURN made;
 END $$;
