@@ -145,8 +145,22 @@ GRANT SELECT ON cf.made TO cf_uni;
 SET SESSION AUTHORIZATION cf_uni;
 SELECT count(*) FROM cf.uni JOIN cf.made USING (mrn, born);
 
--- phi.reveal_as, called by hand: the column, the row and the recipient decide
+-- a plan outlives who asked first
+SET plan_cache_mode = force_generic_plan;
+PREPARE tokens AS SELECT count(mrn) AS tokens, count(born) > 0 AS dates FROM cf.uni;
+EXECUTE tokens; -- of the recipient
+SET SESSION AUTHORIZATION cf_corp;
+EXECUTE tokens; -- of another
+SET SESSION AUTHORIZATION cf_uni;
+EXECUTE tokens; -- of the recipient again
+DEALLOCATE tokens;
+RESET plan_cache_mode;
 RESET SESSION AUTHORIZATION;
+SET ROLE cf_uni;
+SELECT count(mrn) AS tokens FROM cf.uni; -- a role that was only set asks for nobody
+RESET ROLE;
+
+-- phi.reveal_as, called by hand: the column, the row and the recipient decide
 SELECT column_id AS mrn_id FROM phi.column_policy WHERE relation = 'cf.patient'::regclass AND column_name = 'mrn' \gset
 GRANT SELECT ON cf.patient TO cf_uni;
 SET SESSION AUTHORIZATION cf_uni;

@@ -9,6 +9,7 @@
  *-------------------------------------------------------------------------
  */
 #include "forms.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -78,44 +79,13 @@ trimmed(phi_bytes in)
 	return from < until ? phi_bytes_of(in.data + from, until - from) : phi_bytes_of(NULL, 0);
 }
 
-/*
- * Bytes of the character at p, of which left (at least 1) remain: RFC 3629
- * section 4, so neither overlong forms nor surrogates count as sequences.
- */
+/* Bytes of the character at p, of which left (at least 1) remain. */
 static size_t
 character_size(const uint8_t *p, size_t left)
 {
-	uint8_t least = 0x80;
-	uint8_t most = 0xBF;
-	size_t size;
-	size_t i;
+	size_t size = phi_utf8_size(p, left);
 
-	if (p[0] >= 0xC2 && p[0] <= 0xDF)
-		size = 2;
-	else if (p[0] >= 0xE0 && p[0] <= 0xEF)
-		size = 3;
-	else if (p[0] >= 0xF0 && p[0] <= 0xF4)
-		size = 4;
-	else
-		return 1;
-
-	if (p[0] == 0xE0)
-		least = 0xA0;
-	else if (p[0] == 0xED)
-		most = 0x9F;
-	else if (p[0] == 0xF0)
-		least = 0x90;
-	else if (p[0] == 0xF4)
-		most = 0x8F;
-
-	if (left < size || p[1] < least || p[1] > most)
-		return 1;
-	for (i = 2; i < size; i++)
-	{
-		if (p[i] < 0x80 || p[i] > 0xBF)
-			return 1;
-	}
-	return size;
+	return size > 0 ? size : 1;
 }
 
 /* "Ana María Díaz" is "A*** M*** D***": the first character of each word. */

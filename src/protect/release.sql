@@ -34,7 +34,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION phi.record_agreement(text, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION phi.record_agreement(text, text, timestamptz) IS
-	'Records a data use agreement with a recipient until a time; again: prolongs it';
+	'Records a data use agreement with a recipient until a time; again: changes when it ends';
 
 CREATE FUNCTION phi.end_agreement(agreement text) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -55,7 +55,7 @@ typedef struct RevealCall
 	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
 } RevealCall;
 
-/* Find the mark after which the planner adds what is known of the values' row (consent/planner.c). */
+/* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
 static void
 FindMark(FunctionCallInfo fcinfo, RevealState *state)
 {
@@ -201,10 +201,10 @@ NothingIsRevealed(void)
 	return InSecurityRestrictedOperation() || PlanningInProgress();
 }
 
-/* Open a value for the user in a form, which is recorded before; for a recipient (or NULL). */
+/* Open a value for the user in a form, which is recorded before. */
 static Datum
-OpenInForm(const ProtectedColumn *column, phi_form form, const char *recipient, InnerType inner,
-		   Datum value, const phi_header *header, bool *isnull)
+OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
+		   const phi_header *header, bool *isnull)
 {
 	uint8 *bytes;
 	Size size;
@@ -213,10 +213,30 @@ OpenInForm(const ProtectedColumn *column, phi_form form, const char *recipient, 
 	NoteSensitiveStatement();
 	DisclosureNote(column, form, header->subject_token, true);
 	bytes = OpenBytesOf(column, value, header, &size);
-	if (FormNeedsRecipient(form))
-		shown = ShowForRecipient(inner, form, recipient, header->subject_token, bytes, size, isnull);
-	else
-		shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
+	shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
+	SecretWipe(bytes, size);
+	pfree(bytes);
+	return shown;
+}
+
+/* The same in a form that depends on the recipient; nothing where the session may not see it. */
+static Datum
+OpenForRecipient(const ProtectedColumn *column, phi_form form, const char *recipient,
+				 InnerType inner, Datum value, const phi_header *header, bool *isnull)
+{
+	uint8 *bytes;
+	Size size;
+	Datum shown;
+
+	recipient = VisibleRecipient(recipient);
+	*isnull = recipient == NULL;
+	if (*isnull)
+		return (Datum) 0;
+	recipient = pstrdup(recipient);
+	NoteSensitiveStatement();
+	DisclosureNote(column, form, header->subject_token, true);
+	bytes = OpenBytesOf(column, value, header, &size);
+	shown = ShowForRecipient(inner, form, recipient, header->subject_token, bytes, size, isnull);
 	SecretWipe(bytes, size);
 	pfree(bytes);
 	return shown;
@@ -231,7 +251,7 @@ RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const 
 
 	if (form == PHI_FORM_NONE || form == PHI_FORM_PSEUDONYM || IsDead(header))
 		return false;
-	*shown = OpenInForm(column, form, NULL, inner, value, header, &isnull);
+	*shown = OpenInForm(column, form, inner, value, header, &isnull);
 	return !isnull;
 }
 
@@ -242,7 +262,6 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	RevealState *state;
 	const ProtectedColumn *column;
 	phi_header header;
-	const char *recipient = call->recipient;
 	phi_form form;
 	Datum shown;
 	bool isnull;
@@ -258,8 +277,6 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 						 call->cap);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
-	if (FormNeedsRecipient(form) && (recipient = VisibleRecipient(recipient)) == NULL)
-		PG_RETURN_NULL();
 	if (IsDead(&header))
 		PG_RETURN_NULL(); /* wherever it was moved */
 	if (call->column_id != 0 && call->column_id != header.column_id)
@@ -268,11 +285,13 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	if (form == PHI_FORM_PSEUDONYM)
 	{
 		isnull = state->inner != INNER_TEXT;
-		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, recipient, &isnull);
+		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
 	}
+	else if (FormNeedsRecipient(form))
+		shown = OpenForRecipient(column, form, call->recipient, state->inner, PG_GETARG_DATUM(0),
+								 &header, &isnull);
 	else
-		shown = OpenInForm(column, form, recipient, state->inner, PG_GETARG_DATUM(0), &header,
-						   &isnull);
+		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);
