@@ -14,7 +14,7 @@ SELECT letter, kind, phi.redact(value, kind, 'safe_harbor') AS safe_harbor, phi.
 	AS v (letter, kind, value);
 
 -- ZIP codes: restricted in either census, not existing, zeros lost, ZIP+4, rubbish
-SELECT zip, phi.redact(zip, 'zip', 'safe_harbor') AS of_text FROM unnest(ARRAY['03601', '03601-1234', '06301', '10201', '20301', '02139',
+SELECT zip, phi.redact(zip, 'zip', 'safe_harbor') AS of_text FROM unnest(ARRAY['036', '063', '059', '021', '03601', '03601-1234', '06301', '10201', '20301', '02139',
 	'02139-4307', '3601', '36', '', ' 02139 ', '00000', '99999', '021391', 'abcde', 'K1A 0B1', repeat('9', 100)]) AS zip;
 SELECT zip, phi.redact(zip, 'zip', 'safe_harbor') AS of_integer, phi.redact(zip::bigint, 'zip', 'safe_harbor') AS of_bigint,
 	phi.redact(zip::numeric, 'zip', 'safe_harbor') AS of_numeric FROM unnest(ARRAY[3601, 6301, 63, 2139, 21394307, 36011234, 0, -2139, 100000, 2147483647]) AS zip;
