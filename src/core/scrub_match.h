@@ -95,8 +95,9 @@ typedef struct scrub_groups
 extern bool scrub_group_read(phi_bytes text, size_t at, char before, scrub_group *out);
 /* Read a number from a position on; false when there is none. */
 extern bool scrub_groups_read(phi_bytes text, size_t at, scrub_groups *out);
-/* The digits of a number, without what separates them; its end, or 0. */
-extern size_t scrub_digits(phi_bytes text, size_t at, char *digits, size_t capacity, size_t *count);
+/* The same, and its digits without what separates them, as many as there is space for; how many. */
+extern size_t scrub_digits(phi_bytes text, size_t at, scrub_groups *number, char *digits,
+						   size_t capacity);
 
 /* ---- scrub_number.c: what begins with a digit, '+' or '(' ---- */
 
