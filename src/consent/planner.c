@@ -265,13 +265,23 @@ QueryGroups(const Query *query)
 		   query->havingQual != NULL;
 }
 
+/* May a reference be to values that the query itself writes: of RETURNING, or "excluded"? */
+static bool
+IsWritten(const Query *query, int varno)
+{
+	if (query->onConflict != NULL && varno == query->onConflict->exclRelIndex)
+		return true;
+	return query->commandType != CMD_SELECT && query->commandType != CMD_DELETE &&
+		   varno == query->resultRelation;
+}
+
 /*
  * The protected relation that a call reveals a column of; *reference is the
- * column, *proposed whether it is of a row that ON CONFLICT proposes.
+ * column, *written whether the query may have written its row.
  */
 static const ProtectedRelation *
 RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **reference,
-				 bool *proposed)
+				 bool *written)
 {
 	const Var *var = linitial(call->args);
 	const Query *query;
@@ -288,7 +298,7 @@ RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **re
 		return NULL;
 	relation = RegistryRelation(rte->relid);
 	*reference = var;
-	*proposed = query->onConflict != NULL && (int) var->varno == query->onConflict->exclRelIndex;
+	*written = IsWritten(query, (int) var->varno);
 	return relation;
 }
 
@@ -326,18 +336,18 @@ MakeMark(const ProtectedRelation *relation, const GuardContext *guard)
 /*
  * What a call is handed of its row: a mark, labels and attributes where
  * consents depend on them, and behind a second mark the identifiers where the
- * column is a text that is scrubbed of them.  Those not of a row that the query
- * proposes itself, and not where they are too many: the text is then not shown.
+ * column is a text that is scrubbed of them.  The latter not where the query may
+ * have written other ones, or they are too many: the text is then not shown.
  */
 static List *
-MarkedArguments(const ProtectedRelation *relation, const Var *reference, bool proposed, int room,
+MarkedArguments(const ProtectedRelation *relation, const Var *reference, bool written, int room,
 				const GuardContext *guard)
 {
 	List *attributes =
 		relation->description.by_row ? RowArguments(relation, reference->varno) : NIL;
 	List *identifiers = NIL;
 
-	if (IsScrubbedColumn(relation, reference->varattno) && !proposed)
+	if (IsScrubbedColumn(relation, reference->varattno) && !written)
 		identifiers =
 			lcons(MakeMark(relation, guard), IdentifyingArguments(relation, reference->varno));
 	if (1 + list_length(attributes) + list_length(identifiers) > room)
@@ -356,19 +366,19 @@ MarkReveal(FuncExpr *call, const GuardContext *guard)
 {
 	const Var *reference = NULL;
 	const ProtectedRelation *relation;
-	bool proposed = false;
+	bool written = false;
 	List *arguments;
 	ListCell *cell;
 
 	if (call->args == NIL || !IsRevealFunction(call->funcid))
 		return;
-	relation = RevealedRelation(call, guard, &reference, &proposed);
+	relation = RevealedRelation(call, guard, &reference, &written);
 	if (!relation)
 		return;
 	foreach (cell, call->args)
 		if (exprType(lfirst(cell)) == guard->mark)
 			return;
-	arguments = MarkedArguments(relation, reference, proposed,
+	arguments = MarkedArguments(relation, reference, written,
 								FUNC_MAX_ARGS - list_length(call->args), guard);
 	foreach (cell, arguments)
 		if (IsA(lfirst(cell), Var))

@@ -382,6 +382,13 @@ PolicyAttribute(Oid relid, const NameData *name)
 	return attnum;
 }
 
+/* Order of columns: as they stand in the relation. */
+static int
+CompareColumns(const void *a, const void *b)
+{
+	return (int) ((const ProtectedColumn *) a)->attnum - (int) ((const ProtectedColumn *) b)->attnum;
+}
+
 /* The sealed columns of root, with the attribute numbers of relid. */
 static void
 FillColumns(Registry *registry, ProtectedRelation *relation)
@@ -407,6 +414,8 @@ FillColumns(Registry *registry, ProtectedRelation *relation)
 		relation->identifier_count += column->identifies;
 		relation->kinds |= UINT64CONST(1) << column->kind;
 	}
+	if (relation->column_count > 1)
+		qsort(relation->columns, relation->column_count, sizeof(ProtectedColumn), CompareColumns);
 }
 
 /* What was said of the rows of root, with the attribute numbers of relid. */
