@@ -8,7 +8,8 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # The folders of src/ in dependency order: a file includes headers of its own
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope image merkle codes resources directive directive_compile directive_match \
-	directive_parse decide forms forms_text normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place known \
+	directive_parse decide forms forms_text normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place \
+	scrub_person scrub_names known \
 	guess utf8 json json_text jwk jws token totp ed25519 note note_text tlog leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens

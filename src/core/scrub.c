@@ -298,6 +298,8 @@ recognize(phi_scrubber *scrubber, phi_span *span)
 		span->end = scrub_internet(text, at, &span->tag);
 	if (span->end == 0)
 		span->end = scrub_place(text, at, &span->tag, &span->start);
+	if (span->end == 0 && scrub_letter(c))
+		span->end = scrub_person(text, at, &span->tag, &span->start);
 	if (span->end == 0 && (scrub_digit(c) || c == '+' || c == '('))
 		span->end = scrub_number(text, at, context, &span->tag);
 	if (span->end == 0 && (scrub_digit(c) || scrub_letter(c)))

@@ -1,27 +1,18 @@
 /*-------------------------------------------------------------------------
  * scrub_place.c
- *		Dates in words, addresses, and the names that titles announce.
+ *		Dates in words, and addresses.
  *-------------------------------------------------------------------------
  */
 #include "scrub_match.h"
 
 #include <string.h>
 
-#define NAME_WORDS   4
 #define STREET_WORDS 5
 
 static const char *const months[] = {
 	"january", "february", "march",    "april", "may", "june", "july", "august", "september",
 	"october", "november", "december", "jan",   "feb", "mar",  "apr",  "jun",    "jul",
 	"aug",     "sep",      "sept",     "oct",   "nov", "dec",  NULL};
-
-static const char *const titles[] = {"mr",   "mrs",       "ms",   "miss",  "mx",     "dr",
-									 "prof", "professor", "rev",  "fr",    "sir",    "lady",
-									 "mme",  "herr",      "frau", "nurse", "doctor", NULL};
-
-/* What stands behind a name: "Jane Roe, MD". */
-static const char *const credentials[] = {"md",  "do",  "rn",     "np",  "pa", "phd",
-										  "lpn", "dds", "pharmd", "esq", NULL};
 
 static const char *const streets[] = {
 	"st",     "street",   "ave",     "avenue",  "rd",      "road",  "blvd",    "boulevard",
@@ -37,11 +28,6 @@ static const char *const states =
 	" AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
 	"NM NY NC ND"
 	" OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY PR GU VI AS MP AA AE AP ";
-
-/* Words with a capital that begin a sentence or a heading, no name. */
-static const char *const plain[] = {"the", "this", "she",  "he",   "it",     "they", "we",   "on",
-									"in",  "at",   "was",  "is",   "has",    "had",  "and",  "or",
-									"not", "no",   "will", "said", "please", "who",  "what", NULL};
 
 size_t
 scrub_month(phi_bytes text, size_t at)
@@ -99,99 +85,6 @@ match_month(phi_bytes text, size_t at)
 	while (from - end < 3 && memchr(" ,-", scrub_at(text, from), 3) != NULL && from < text.size)
 		from++;
 	return from > end && digits_at(text, from, 4) == 4 ? from + 4 : end;
-}
-
-/*
- * The end of up to limit words with a capital, initials among them; *count of
- * them, at is the first one's start.
- */
-static size_t
-capital_words(phi_bytes text, size_t at, unsigned limit, unsigned *count)
-{
-	size_t end = at;
-
-	*count = 0;
-	while (*count < limit && scrub_capital(scrub_at(text, at)))
-	{
-		size_t word = scrub_word_end(text, at);
-
-		while (memchr("'-", scrub_at(text, word), 2) != NULL && word < text.size &&
-			   word - at <= 60 && scrub_capital(scrub_at(text, word + 1)))
-			word = scrub_word_end(text, word + 1);
-		if (word - at > 60 || scrub_listed(text, at, word, plain))
-			break;
-		(*count)++;
-		end = word;
-		if (word - at == 1 && scrub_at(text, word) == '.')
-			word++;
-		at = word;
-		if (scrub_at(text, at) != ' ')
-			break;
-		at++;
-	}
-	return end;
-}
-
-/* Skip what stands between a word that announces a name and the name. */
-static size_t
-skip_to_name(phi_bytes text, size_t at)
-{
-	if (scrub_at(text, at) == '.' || scrub_at(text, at) == ':')
-		at++;
-	return scrub_skip(text, at, 4);
-}
-
-/* "Dr. Jane Roe", "Name: Jane Roe", "my name is Jane": the name alone. */
-static size_t
-match_announced(phi_bytes text, size_t at, size_t *start)
-{
-	static const char *const heads[] = {"name",      "patient", "pt",      "physician", "provider",
-										"attending", "spouse",  "mother",  "father",    "daughter",
-										"son",       "wife",    "husband", "named",     "contact",
-										"from",      "by",      NULL};
-	static const char *const named[] = {"name", "named", NULL};
-	static const char *const verb[] = {"is", NULL};
-	size_t end = scrub_word_end(text, at);
-	unsigned count;
-	bool titled, head;
-
-	if (end - at > 10)
-		return 0;
-	titled = scrub_capital(scrub_at(text, at)) && scrub_listed(text, at, end, titles);
-	head = !titled && scrub_listed(text, at, end, heads);
-	if (!titled && !head)
-		return 0;
-	*start = skip_to_name(text, end);
-	if (head && scrub_listed(text, at, end, named))
-	{
-		size_t word = scrub_word_end(text, *start);
-
-		if (scrub_listed(text, *start, word, verb))
-			*start = skip_to_name(text, word);
-		else if (scrub_at(text, end) != ':' && at + 5 != end)
-			return 0;
-	}
-	else if (head && scrub_at(text, end) != ':')
-		return 0;
-	end = capital_words(text, *start, NAME_WORDS, &count);
-	return count > 0 ? end : 0;
-}
-
-/* "Jane Roe, MD". */
-static size_t
-match_credentialed(phi_bytes text, size_t at)
-{
-	unsigned count;
-	size_t end = capital_words(text, at, NAME_WORDS, &count);
-	size_t from = end;
-
-	if (count < 2 || scrub_at(text, from) != ',')
-		return 0;
-	from = scrub_skip(text, from + 1, 2);
-	return scrub_listed(text, from, scrub_word_end(text, from), credentials) &&
-				   scrub_upper(scrub_at(text, from))
-			   ? end
-			   : 0;
 }
 
 /* "Apt. 12b", "#3": the end of a part of a building. */
@@ -269,7 +162,7 @@ match_city(phi_bytes text, size_t at)
 		at = end;
 		from = skip_commas(text, at);
 	}
-	end = capital_words(text, from, 3, &count);
+	end = scrub_capital_words(text, from, 3, &count);
 	if (count == 0)
 		return at;
 	from = skip_commas(text, end);
@@ -366,15 +259,5 @@ scrub_place(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start)
 		}
 	}
 	*tag = PHI_SCRUB_DATE;
-	end = match_month(text, at);
-	if (end != 0)
-		return end;
-	*tag = PHI_SCRUB_NAME;
-	end = match_announced(text, at, start);
-	if (end == 0)
-	{
-		*start = at;
-		end = match_credentialed(text, at);
-	}
-	return end;
+	return match_month(text, at);
 }
