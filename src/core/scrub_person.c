@@ -160,9 +160,16 @@ continues(phi_bytes text, size_t at)
 	return false;
 }
 
+/* Is a word a month with a day or year behind it? */
+static bool
+begins_date(phi_bytes text, size_t at, size_t end)
+{
+	return scrub_month(text, at) != 0 && scrub_at(text, end) == ' ' && scrub_digit(scrub_at(text, end + 1));
+}
+
 /*
  * The end of what follows a given name: initials, names that are listed (*sure
- * then) and, where any does, one surname that is not.
+ * then) and, where any does or one was, one surname that is not.
  */
 static size_t
 match_rest(phi_bytes text, size_t at, size_t end, bool any, bool *sure)
@@ -173,12 +180,12 @@ match_rest(phi_bytes text, size_t at, size_t end, bool any, bool *sure)
 
 		at = next_word(text, at, end);
 		word = capital_word(text, at);
-		if (word == 0)
+		if (word == 0 || begins_date(text, at, word))
 			break;
 		if (scrub_name(text, at, word) != SCRUB_NAME_NONE)
 			*sure = true;
 		else if (word - at > 1)
-			return any && !scrub_listed(text, at, word, no_surname) ? word : end;
+			return (any || *sure) && !scrub_listed(text, at, word, no_surname) ? word : end;
 		else if (capital_word(text, next_word(text, at, word)) == 0)
 			break; /* an initial stands before a name */
 		end = word;
