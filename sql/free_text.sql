@@ -161,6 +161,19 @@ SELECT s.name, s.note, n.note AS none, f.note AS "full", p.note AS pseudo FROM f
 	WHERE s.note LIKE '%cat stays%' AND f.note LIKE '%cat stays%' AND n.mrn = '***0042' AND p.mrn = '***0042';
 RESET SESSION AUTHORIZATION;
 
+-- a scrubbed text is released only knowingly
+GRANT SELECT ON ft.safe TO ft_officer;
+SELECT phi.enroll('ft_officer', 'ft_officer', '{ft_doctor}', '{TREAT}');
+SELECT phi.grant_duty('ft_officer', 'privacy_officer'), phi.grant_duty('ft_officer', 'application');
+GRANT CREATE ON SCHEMA ft TO ft_officer;
+SET SESSION AUTHORIZATION ft_officer;
+SELECT phi.set_purpose('TREAT');
+SELECT phi.release('ft.safe', 'Uni', 'TREAT', 'DUA', now() + interval '1 day', 'ft.extract'); -- fails
+SELECT m->'columns'->'note' AS note, m->'columns'->'name' AS name FROM phi.release('ft.safe', 'Uni', 'TREAT', 'DUA', now() + interval '1 day', 'ft.extract', detailed => true) m;
+SELECT count(*) FROM ft.extract WHERE note LIKE '[NAME] came%';
+RESET SESSION AUTHORIZATION;
+SELECT phi.unenroll('ft_officer');
+
 -- the table changes: new identifiers count, names follow, privileges stay
 SET SESSION AUTHORIZATION ft_owner;
 ALTER TABLE ft.visit ADD COLUMN pet text;
@@ -172,7 +185,22 @@ EXECUTE ft_plan; -- no cat
 RESET SESSION AUTHORIZATION;
 ALTER TABLE ft.visit RENAME COLUMN name TO "the ""name""";
 ALTER TABLE ft.visit RENAME COLUMN note TO remark;
+SET SESSION AUTHORIZATION ft_owner;
+PREPARE ft_base AS SELECT phi.reveal(remark, id) FROM ft.visit WHERE id = 1;
+EXECUTE ft_base;
+RESET SESSION AUTHORIZATION;
+BEGIN;
+SET LOCAL SESSION AUTHORIZATION ft_owner;
+DECLARE ft_running CURSOR FOR SELECT phi.reveal(remark, id) FROM ft.visit ORDER BY id DESC;
+FETCH 1 FROM ft_running;
+RESET SESSION AUTHORIZATION;
 SELECT phi.classify('ft.visit', 'pet', 'other');
+SET LOCAL SESSION AUTHORIZATION ft_owner;
+FETCH 1 FROM ft_running; -- NULL: planned with other identifiers
+COMMIT;
+SET SESSION AUTHORIZATION ft_owner;
+EXECUTE ft_base; -- ok: planned again
+RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION ft_nurse;
 SELECT remark FROM ft.visit_redacted WHERE id = 1; -- the cat again
 RESET SESSION AUTHORIZATION;
@@ -227,6 +255,7 @@ RESET SESSION AUTHORIZATION;
 SET client_min_messages = error;
 SELECT phi.unprotect('ft.part'), phi.unprotect('ft.visit');
 DROP SCHEMA ft CASCADE;
+DELETE FROM phi.release_manifest;
 DELETE FROM phi.role_rule WHERE workforce_role LIKE 'ft\_%';
 SELECT phi.unenroll(r::regrole) FROM unnest('{ft_owner,ft_doctor,ft_nurse,ft_clerk,ft_hidden}'::text[]) r;
 SELECT phi.revoke_duty(db_role, duty) FROM phi.duty_grant WHERE db_role::text LIKE 'ft\_%';

@@ -28,6 +28,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
@@ -121,6 +122,9 @@ RegistryInvalidated(Datum arg, Oid relid)
 	{
 		Stale = true;
 		Generation++;
+		/* A plan hands phi.reveal columns by what they are classified as. */
+		if (relid == Current->column_policy)
+			ResetPlanCache();
 	}
 }
 

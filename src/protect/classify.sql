@@ -231,7 +231,6 @@ BEGIN
 	END IF;
 	UPDATE phi.column_policy c SET scrubbed = set_free_text.shown = 'scrubbed' WHERE c.column_id = present.column_id;
 	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = set_free_text.relation) THEN
-		PERFORM phi.refresh_views(set_free_text.relation); -- plans made before know nothing of it
 		PERFORM phi.audit_record('set_free_text', set_free_text.relation, format('%I %s', set_free_text.column_name,
 			set_free_text.shown));
 	END IF;

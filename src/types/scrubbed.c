@@ -189,7 +189,10 @@ void
 IdentifiersWipe(RowIdentifiers *identifiers)
 {
 	for (int i = 0; i < identifiers->opened_count; i++)
+	{
 		SecretWipe((void *) identifiers->opened[i].data, identifiers->opened[i].size);
+		pfree((void *) identifiers->opened[i].data);
+	}
 	SecretWipe(identifiers->known.store, identifiers->known.stored);
 	identifiers->opened_count = 0;
 	identifiers->known.count = 0;
