@@ -18,35 +18,25 @@
 
 /* What a value of a kind is replaced by; nothing for kinds that say nothing a note repeats. */
 static const phi_scrub_tag tags[PHI_KIND_COUNT] = {
-	[PHI_KIND_NAME] = PHI_SCRUB_NAME,
-	[PHI_KIND_ADDRESS] = PHI_SCRUB_ADDRESS,
-	[PHI_KIND_CITY] = PHI_SCRUB_ADDRESS,
-	[PHI_KIND_COUNTY] = PHI_SCRUB_ADDRESS,
-	[PHI_KIND_ZIP] = PHI_SCRUB_ZIP,
-	[PHI_KIND_BIRTH_DATE] = PHI_SCRUB_DATE,
-	[PHI_KIND_DEATH_DATE] = PHI_SCRUB_DATE,
-	[PHI_KIND_SERVICE_DATE] = PHI_SCRUB_DATE,
-	[PHI_KIND_PHONE] = PHI_SCRUB_PHONE,
-	[PHI_KIND_FAX] = PHI_SCRUB_PHONE,
-	[PHI_KIND_EMAIL] = PHI_SCRUB_EMAIL,
-	[PHI_KIND_SSN] = PHI_SCRUB_SSN,
-	[PHI_KIND_MRN] = PHI_SCRUB_MRN,
-	[PHI_KIND_HEALTH_PLAN] = PHI_SCRUB_HEALTH_PLAN,
-	[PHI_KIND_ACCOUNT] = PHI_SCRUB_ACCOUNT,
-	[PHI_KIND_LICENSE] = PHI_SCRUB_LICENSE,
-	[PHI_KIND_VEHICLE] = PHI_SCRUB_VEHICLE,
-	[PHI_KIND_DEVICE] = PHI_SCRUB_DEVICE,
-	[PHI_KIND_URL] = PHI_SCRUB_URL,
-	[PHI_KIND_IP] = PHI_SCRUB_IP,
+	[PHI_KIND_NAME] = PHI_SCRUB_NAME,       [PHI_KIND_ADDRESS] = PHI_SCRUB_ADDRESS,
+	[PHI_KIND_CITY] = PHI_SCRUB_ADDRESS,    [PHI_KIND_COUNTY] = PHI_SCRUB_ADDRESS,
+	[PHI_KIND_ZIP] = PHI_SCRUB_ZIP,         [PHI_KIND_BIRTH_DATE] = PHI_SCRUB_DATE,
+	[PHI_KIND_DEATH_DATE] = PHI_SCRUB_DATE, [PHI_KIND_SERVICE_DATE] = PHI_SCRUB_DATE,
+	[PHI_KIND_PHONE] = PHI_SCRUB_PHONE,     [PHI_KIND_FAX] = PHI_SCRUB_PHONE,
+	[PHI_KIND_EMAIL] = PHI_SCRUB_EMAIL,     [PHI_KIND_SSN] = PHI_SCRUB_SSN,
+	[PHI_KIND_MRN] = PHI_SCRUB_MRN,         [PHI_KIND_HEALTH_PLAN] = PHI_SCRUB_HEALTH_PLAN,
+	[PHI_KIND_ACCOUNT] = PHI_SCRUB_ACCOUNT, [PHI_KIND_LICENSE] = PHI_SCRUB_LICENSE,
+	[PHI_KIND_VEHICLE] = PHI_SCRUB_VEHICLE, [PHI_KIND_DEVICE] = PHI_SCRUB_DEVICE,
+	[PHI_KIND_URL] = PHI_SCRUB_URL,         [PHI_KIND_IP] = PHI_SCRUB_IP,
 	[PHI_KIND_UNIQUE_ID] = PHI_SCRUB_ID,
 };
 
 /* Parts of stored names that name nobody. */
 static const char *const particles[] = {
-	"de",  "da", "di", "du", "del", "della", "des", "dos", "la", "le",  "les", "el",   "van", "von",
-	"der", "den", "ten", "ter", "zu", "bin", "ibn", "abu", "and", "of", "the", "jr",   "sr",  "ii",
-	"iii", "iv", "dr", "mr", "mrs", "ms",    "miss", "prof", "md", "rn", "phd", "esq", "st",  "nee",
-	NULL};
+	"de",  "da",   "di",   "du",  "del", "della", "des", "dos", "la",  "le",  "les",
+	"el",  "van",  "von",  "der", "den", "ten",   "ter", "zu",  "bin", "ibn", "abu",
+	"and", "of",   "the",  "jr",  "sr",  "ii",    "iii", "iv",  "dr",  "mr",  "mrs",
+	"ms",  "miss", "prof", "md",  "rn",  "phd",   "esq", "st",  "nee", NULL};
 
 bool
 phi_known_kind(phi_kind kind)
@@ -260,7 +250,8 @@ phi_known_add_date(phi_known *known, int year, int month, int day, bool year_tel
 
 	for (size_t i = 0; status == PHI_OK && i < sizeof(spellings) / sizeof(spellings[0]); i++)
 	{
-		int size = snprintf(made, sizeof(made), spellings[i], i < 2 ? month : day, i < 2 ? day : month);
+		int size =
+			snprintf(made, sizeof(made), spellings[i], i < 2 ? month : day, i < 2 ? day : month);
 
 		status = add_made(known, PHI_SCRUB_DATE, made, (size_t) size);
 	}

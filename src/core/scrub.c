@@ -278,7 +278,8 @@ match_known(const phi_scrubber *scrubber, phi_scrub_tag *tag)
 
 	if (scrubber->known_count == 0)
 		return 0;
-	if (!scrub_letter(first) && scrub_digits(scrubber->text, scrubber->at, &number, here, DIGITS_MAX) > 0)
+	if (!scrub_letter(first) &&
+		scrub_digits(scrubber->text, scrubber->at, &number, here, DIGITS_MAX) > 0)
 		first = (uint8_t) here[0];
 	return match_chain(scrubber, first, &number, here, tag);
 }

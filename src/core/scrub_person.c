@@ -127,12 +127,14 @@ match_credentialed(phi_bytes text, size_t at)
 
 /* Words behind a given name that are no surname: "Henry Hospital", "Mary Monday". */
 static const char *const no_surname[] = {
-	"hospital", "clinic", "center", "centre", "medical", "university", "college", "school", "institute",
-	"foundation", "church", "street", "avenue", "road", "disease", "syndrome", "sign", "test", "scale",
-	"score", "criteria", "catheter", "tube", "splint", "fracture", "procedure", "maneuver", "monday",
-	"tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march",
-	"april", "may", "june", "july", "august", "september", "october", "november", "december", "dr", "mr",
-	"mrs", "ms", "i", NULL};
+	"hospital",  "clinic",    "center",     "centre",   "medical",   "university", "college",
+	"school",    "institute", "foundation", "church",   "street",    "avenue",     "road",
+	"disease",   "syndrome",  "sign",       "test",     "scale",     "score",      "criteria",
+	"catheter",  "tube",      "splint",     "fracture", "procedure", "maneuver",   "monday",
+	"tuesday",   "wednesday", "thursday",   "friday",   "saturday",  "sunday",     "january",
+	"february",  "march",     "april",      "may",      "june",      "july",       "august",
+	"september", "october",   "november",   "december", "dr",        "mr",         "mrs",
+	"ms",        "i",         NULL};
 
 /* Is every letter of a short word a capital, as in an abbreviation? */
 static bool
@@ -164,7 +166,8 @@ continues(phi_bytes text, size_t at)
 static bool
 begins_date(phi_bytes text, size_t at, size_t end)
 {
-	return scrub_month(text, at) != 0 && scrub_at(text, end) == ' ' && scrub_digit(scrub_at(text, end + 1));
+	return scrub_month(text, at) != 0 && scrub_at(text, end) == ' ' &&
+		   scrub_digit(scrub_at(text, end + 1));
 }
 
 /*

@@ -16,22 +16,25 @@ static const char *const months[] = {
 
 /* What a street is called in the postal addressing of the United States, but for words of anatomy. */
 static const char *const streets[] = {
-	"st", "street", "ave", "avenue", "rd", "road", "blvd", "boulevard", "ln", "lane", "dr",
-	"drive", "ct", "court", "pl", "place", "way", "ter", "terrace", "pkwy", "parkway", "hwy",
-	"highway", "sq", "square", "cir", "circle", "trail", "trl", "loop", "alley", "aly",
-	"plaza", "plz", "row", "crescent", "close", "gardens", "route", "rte", "bend", "bluff",
-	"bypass", "causeway", "commons", "cove", "creek", "crossing", "xing", "dale", "estate",
-	"estates", "expressway", "expy", "ferry", "forge", "forks", "freeway", "fwy", "glen",
-	"grove", "harbor", "haven", "heights", "hts", "hills", "hollow", "isle", "junction",
-	"knoll", "knolls", "landing", "lodge", "manor", "meadow", "meadows", "mews", "mill",
-	"mills", "orchard", "oval", "overpass", "park", "pike", "pines", "prairie", "ranch",
-	"rapids", "ridge", "shore", "shores", "skyway", "spur", "squares", "streets", "throughway",
-	"trace", "turnpike", "tpke", "underpass", "valley", "viaduct", "village", "ville", "vista", NULL};
+	"st",     "street",   "ave",     "avenue",    "rd",         "road",    "blvd",    "boulevard",
+	"ln",     "lane",     "dr",      "drive",     "ct",         "court",   "pl",      "place",
+	"way",    "ter",      "terrace", "pkwy",      "parkway",    "hwy",     "highway", "sq",
+	"square", "cir",      "circle",  "trail",     "trl",        "loop",    "alley",   "aly",
+	"plaza",  "plz",      "row",     "crescent",  "close",      "gardens", "route",   "rte",
+	"bend",   "bluff",    "bypass",  "causeway",  "commons",    "cove",    "creek",   "crossing",
+	"xing",   "dale",     "estate",  "estates",   "expressway", "expy",    "ferry",   "forge",
+	"forks",  "freeway",  "fwy",     "glen",      "grove",      "harbor",  "haven",   "heights",
+	"hts",    "hills",    "hollow",  "isle",      "junction",   "knoll",   "knolls",  "landing",
+	"lodge",  "manor",    "meadow",  "meadows",   "mews",       "mill",    "mills",   "orchard",
+	"oval",   "overpass", "park",    "pike",      "pines",      "prairie", "ranch",   "rapids",
+	"ridge",  "shore",    "shores",  "skyway",    "spur",       "squares", "streets", "throughway",
+	"trace",  "turnpike", "tpke",    "underpass", "valley",     "viaduct", "village", "ville",
+	"vista",  NULL};
 
 /* What stands before the name of a street in other languages; the number is behind it. */
-static const char *const street_heads[] = {"rue",    "via",    "rua",   "calle",   "avenida", "camino",
-										   "paseo",  "viale",  "piazza", "chemin", "carrera", "plaza",
-										   "avenue", "route",  NULL};
+static const char *const street_heads[] = {"rue",     "via",   "rua",    "calle",  "avenida",
+										   "camino",  "paseo", "viale",  "piazza", "chemin",
+										   "carrera", "plaza", "avenue", "route",  NULL};
 
 static const char *const units[] = {"apt",  "apartment", "suite", "ste", "unit",
 									"room", "rm",        "floor", "fl",  NULL};
@@ -303,7 +306,8 @@ match_forces(phi_bytes text, size_t at)
 		return 0;
 	if (scrub_listed(text, at, end, ships))
 		return match_forces_city(
-			text, skip_commas(text, scrub_capital_words(text, scrub_skip(text, end, 1), 3, &count)));
+			text,
+			skip_commas(text, scrub_capital_words(text, scrub_skip(text, end, 1), 3, &count)));
 	if (!scrub_listed(text, at, end, heads))
 		return match_forces_city(text, at);
 	from = scrub_skip(text, end, 2);
@@ -323,8 +327,8 @@ match_forces(phi_bytes text, size_t at)
 static size_t
 match_headed(phi_bytes text, size_t at)
 {
-	static const char *const joints[] = {"de", "la", "del", "da", "do", "du", "des", "di", "della",
-										 "delle", "los", "las", "le", "l", NULL};
+	static const char *const joints[] = {"de",    "la",    "del", "da",  "do", "du", "des", "di",
+										 "della", "delle", "los", "las", "le", "l",  NULL};
 	size_t end = scrub_word_end(text, at);
 
 	if (!scrub_capital(scrub_at(text, at)) || !scrub_listed(text, at, end, street_heads))

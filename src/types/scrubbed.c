@@ -76,8 +76,9 @@ TellTime(RowIdentifiers *identifiers, phi_kind kind, TimestampTz at)
 	if (TIMESTAMP_NOT_FINITE(at) || at < MIN_TIMESTAMP + 2 * USECS_PER_DAY ||
 		at >= END_TIMESTAMP - 2 * USECS_PER_DAY)
 		return PHI_OK;
-	return TellDate(identifiers, kind,
-					DatumGetDateADT(DirectFunctionCall1(timestamptz_date, TimestampTzGetDatum(at))));
+	return TellDate(
+		identifiers, kind,
+		DatumGetDateADT(DirectFunctionCall1(timestamptz_date, TimestampTzGetDatum(at))));
 }
 
 /* Tell it every text and number in a document. */
@@ -98,7 +99,8 @@ TellDocument(RowIdentifiers *identifiers, phi_kind kind, Jsonb *document)
 		if (value.type == jbvString)
 			text = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (value.type == jbvNumeric)
-			text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+			text = DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
 		if (text == NULL)
 			continue;
 		if (identifiers->opened_count >= FUNC_MAX_ARGS - 1)
@@ -127,7 +129,8 @@ Tell(RowIdentifiers *identifiers, InnerType inner, phi_kind kind, uint8 *bytes, 
 		case INNER_NUMERIC:
 			number = DatumGetCString(
 				DirectFunctionCall1(numeric_out, InnerFromBytes(inner, bytes, size)));
-			return phi_known_add(&identifiers->known, kind, Keep(identifiers, number, strlen(number)));
+			return phi_known_add(&identifiers->known, kind,
+								 Keep(identifiers, number, strlen(number)));
 		case INNER_JSONB:
 			return TellDocument(identifiers, kind,
 								DatumGetJsonbP(InnerFromBytes(inner, bytes, size)));
@@ -177,9 +180,9 @@ IdentifiersOpen(RowIdentifiers *identifiers, FunctionCallInfo fcinfo, const Prot
 	identifiers->known.stored = 0;
 	identifiers->opened_count = 0;
 	for (int i = identifiers->first; complete && i < identifiers->end; i++)
-		complete = PG_ARGISNULL(i) ||
-				   OpenOne(identifiers, identifiers->inners[i - identifiers->first],
-						   PG_GETARG_DATUM(i), column, header, key_texts);
+		complete =
+			PG_ARGISNULL(i) || OpenOne(identifiers, identifiers->inners[i - identifiers->first],
+									   PG_GETARG_DATUM(i), column, header, key_texts);
 	if (!complete)
 		IdentifiersWipe(identifiers);
 	return complete;

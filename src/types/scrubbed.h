@@ -19,7 +19,7 @@
 typedef struct RowIdentifiers
 {
 	Oid relation; /* whose row it is */
-	int first;	  /* argument */
+	int first;    /* argument */
 	int end;
 	InnerType inners[FUNC_MAX_ARGS]; /* of the arguments from first on */
 	phi_known known;

@@ -32,18 +32,23 @@ static unsigned label_count;
 
 static unsigned taken[PHI_SCRUB_COUNT], right[PHI_SCRUB_COUNT];
 
-static size_t bytes;      /* of all notes */
-static double seconds[2]; /* that scrubbing them took, told nothing and told the row's identifiers */
+static size_t bytes; /* of all notes */
+static double
+	seconds[2]; /* that scrubbing them took, told nothing and told the row's identifiers */
 
 /* Labels that a row has as columns, and of which kind. */
 static const struct
 {
 	const char *label;
 	phi_kind kind;
-} columns[] = {{"PERSON", PHI_KIND_NAME},         {"STREET_ADDRESS", PHI_KIND_ADDRESS},
-			   {"GPE", PHI_KIND_CITY},            {"ZIP_CODE", PHI_KIND_ZIP},
-			   {"PHONE_NUMBER", PHI_KIND_PHONE},  {"US_SSN", PHI_KIND_SSN},
-			   {"EMAIL_ADDRESS", PHI_KIND_EMAIL}, {"US_DRIVER_LICENSE", PHI_KIND_LICENSE}};
+} columns[] = {{"PERSON", PHI_KIND_NAME},
+			   {"STREET_ADDRESS", PHI_KIND_ADDRESS},
+			   {"GPE", PHI_KIND_CITY},
+			   {"ZIP_CODE", PHI_KIND_ZIP},
+			   {"PHONE_NUMBER", PHI_KIND_PHONE},
+			   {"US_SSN", PHI_KIND_SSN},
+			   {"EMAIL_ADDRESS", PHI_KIND_EMAIL},
+			   {"US_DRIVER_LICENSE", PHI_KIND_LICENSE}};
 
 /* The byte offset of a code point. */
 static size_t
@@ -89,9 +94,11 @@ tell(phi_known *known, const json *full, const json *spans)
 	known->count = known->stored = 0;
 	for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++)
 		for (size_t i = 0; i < json_count(spans); i++)
-			if (strcmp(json_text(json_get(json_at(spans, i), "entity_type")), columns[c].label) == 0)
+			if (strcmp(json_text(json_get(json_at(spans, i), "entity_type")), columns[c].label) ==
+				0)
 			{
-				if (phi_known_add(known, columns[c].kind, label_bytes(full, json_at(spans, i))) != PHI_OK)
+				if (phi_known_add(known, columns[c].kind, label_bytes(full, json_at(spans, i))) !=
+					PHI_OK)
 					exit(1);
 				break;
 			}
@@ -174,8 +181,9 @@ main(void)
 	for (size_t i = 0; i < json_count(notes); i++)
 		judge(json_at(notes, i));
 	for (unsigned i = 0; i < label_count; i++)
-		printf("# scrub recall %s: %u of %u, %.2f; told the row's identifiers %.2f\n", labels[i].name,
-			   labels[i].found, labels[i].count, (double) labels[i].found / labels[i].count,
+		printf("# scrub recall %s: %u of %u, %.2f; told the row's identifiers %.2f\n",
+			   labels[i].name, labels[i].found, labels[i].count,
+			   (double) labels[i].found / labels[i].count,
 			   (double) labels[i].told / labels[i].count);
 	for (unsigned tag = 0; tag < PHI_SCRUB_COUNT; tag++)
 		if (taken[tag] > 0)

@@ -51,7 +51,8 @@ static const struct
 	{"lives at 12 North Oak St, Apt 4, Springfield, IL 62701-1234.", "lives at [ADDRESS]."},
 	{"25615 Tawastintie 72 Apt. 004, Knivsta", "[ADDRESS], Knivsta"},
 	{"P.O. Box 12, Salem, MA 01970", "[ADDRESS]"},
-	{"9 Elm Cove, Graz, Austria 8010; 12 Larch Ridge.\nPhone 5550", "[ADDRESS]; [ADDRESS].\nPhone 5550"},
+	{"9 Elm Cove, Graz, Austria 8010; 12 Larch Ridge.\nPhone 5550",
+	 "[ADDRESS]; [ADDRESS].\nPhone 5550"},
 	{"PSC 3294, Box 9168\nAPO AA 61487 or Unit 0822 Box 8858", "[ADDRESS] or [ADDRESS]"},
 	{"USNS Roe\nFPO AE 09012, FPO AE", "[ADDRESS], [ADDRESS]"},
 	{"at Calle de la Luna 12, in Rue Monge", "at [ADDRESS], in Rue Monge"},
@@ -65,14 +66,18 @@ static const struct
 	{"Jane Roe, MD", "[NAME], MD"},
 	{"Dr. said no", "Dr. said no"},
 	/* common names without either */
-	{"told Jennifer's aunt, JENNIFER ROE and Tyrone Q. Zzyzx", "told [NAME]'s aunt, [NAME] and [NAME]"},
+	{"told Jennifer's aunt, JENNIFER ROE and Tyrone Q. Zzyzx",
+	 "told [NAME]'s aunt, [NAME] and [NAME]"},
 	{"Smith, Jane A. Doe; Grant Smith; Hope Elizabeth Roe", "[NAME]; [NAME]; [NAME]"},
-	{"Grant it, Will the patient. Hope is Rich. Mark May 5", "Grant it, Will the patient. Hope is Rich. Mark [DATE]"},
+	{"Grant it, Will the patient. Hope is Rich. Mark May 5",
+	 "Grant it, Will the patient. Hope is Rich. Mark [DATE]"},
 	{"Jennifer Monday, Thomas Hospital", "[NAME] Monday, [NAME] Hospital"},
 	{"jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man",
 	 "jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man"},
-	{"Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, Kaposi, Allen test",
-	 "Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, Kaposi, Allen test"},
+	{"Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
+	 "Kaposi, Allen test",
+	 "Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
+	 "Kaposi, Allen test"},
 	/* clinical text that stays */
 	{"BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5.",
 	 "BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5."},
@@ -151,17 +156,23 @@ test_row(void)
 	size_t before;
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
-		CHECK(phi_known_add(&told, row[i].kind, phi_bytes_of(row[i].value, strlen(row[i].value))) == PHI_OK);
+		CHECK(phi_known_add(&told, row[i].kind, phi_bytes_of(row[i].value, strlen(row[i].value))) ==
+			  PHI_OK);
 	CHECK(phi_known_add_date(&told, 1931, 12, 3, true) == PHI_OK);
-	CHECK(scrubs_to("Zia, M\xc3\x9cLLER, Qux; van der and Dr, zia. m\xc3\xbcller-roe", "[NAME], [NAME], [NAME]; van der and Dr, zia. m\xc3\xbcller-roe",
-					told.list, told.count));
-	CHECK(scrubs_to("Wexcombe Rise in puddleby and Puddleby, reading in Reading", "[ADDRESS] in puddleby and [ADDRESS], reading in [ADDRESS]",
-					told.list, told.count));
-	CHECK(scrubs_to("02139, 6175550100, zia77, ends 6789, no 0042 2 a day", "[ZIP], [PHONE], [EMAIL], ends [SSN], no [MRN] 2 a day",
-					told.list, told.count));
-	CHECK(scrubs_to("5/17, 05/17, 17.5. and 12/3 of 1931; 17/5, asthma, A1", "[DATE], [DATE], [DATE] and [DATE] of [DATE]; 17/5, asthma, A1",
-					told.list, told.count));
-	CHECK(!phi_known_kind(PHI_KIND_DIAGNOSIS) && !phi_known_kind(PHI_KIND_FREE_TEXT) && phi_known_kind(PHI_KIND_FAX));
+	CHECK(scrubs_to("Zia, M\xc3\x9cLLER, Qux; van der and Dr, zia. m\xc3\xbcller-roe",
+					"[NAME], [NAME], [NAME]; van der and Dr, zia. m\xc3\xbcller-roe", told.list,
+					told.count));
+	CHECK(scrubs_to("Wexcombe Rise in puddleby and Puddleby, reading in Reading",
+					"[ADDRESS] in puddleby and [ADDRESS], reading in [ADDRESS]", told.list,
+					told.count));
+	CHECK(scrubs_to("02139, 6175550100, zia77, ends 6789, no 0042 2 a day",
+					"[ZIP], [PHONE], [EMAIL], ends [SSN], no [MRN] 2 a day", told.list,
+					told.count));
+	CHECK(scrubs_to("5/17, 05/17, 17.5. and 12/3 of 1931; 17/5, asthma, A1",
+					"[DATE], [DATE], [DATE] and [DATE] of [DATE]; 17/5, asthma, A1", told.list,
+					told.count));
+	CHECK(!phi_known_kind(PHI_KIND_DIAGNOSIS) && !phi_known_kind(PHI_KIND_FREE_TEXT) &&
+		  phi_known_kind(PHI_KIND_FAX));
 	before = told.count;
 	while (phi_known_add(&told, PHI_KIND_NAME, phi_bytes_of("Roe", 3)) == PHI_OK)
 		;
@@ -173,9 +184,11 @@ test_row(void)
 static void
 test_marked(void)
 {
-	CHECK(phi_scrub_marked(phi_bytes_of("seen [DATE]", 11)) && phi_scrub_marked(phi_bytes_of("[ID]", 4)));
+	CHECK(phi_scrub_marked(phi_bytes_of("seen [DATE]", 11)) &&
+		  phi_scrub_marked(phi_bytes_of("[ID]", 4)));
 	CHECK(phi_scrub_marked(phi_bytes_of("a 90+ man", 9)));
-	CHECK(!phi_scrub_marked(phi_bytes_of("seen [date] [NAME", 17)) && !phi_scrub_marked(phi_bytes_of("", 0)));
+	CHECK(!phi_scrub_marked(phi_bytes_of("seen [date] [NAME", 17)) &&
+		  !phi_scrub_marked(phi_bytes_of("", 0)));
 }
 
 /* Half a megabyte of what makes a recognizer look far, under a second for each. */
@@ -224,8 +237,8 @@ test_told_time(void)
 		return;
 	for (size_t i = 0; i < PHI_SCRUB_KNOWN_MAX; i++)
 	{
-		snprintf(spellings[i], sizeof(spellings[i]), "%c%c%02u", (char) ('A' + i % 26), (char) ('a' + i / 26),
-				 (unsigned) (i % 100));
+		snprintf(spellings[i], sizeof(spellings[i]), "%c%c%02u", (char) ('A' + i % 26),
+				 (char) ('a' + i / 26), (unsigned) (i % 100));
 		values[i] = known(spellings[i], PHI_SCRUB_NAME);
 	}
 	for (size_t at = 0; at < size; at++)
