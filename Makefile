@@ -9,7 +9,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 # folder and of the folders before it (test/lint/layers.sh).
 CORE = status bytes xaes mac envelope image merkle codes resources directive directive_compile directive_match \
 	directive_parse decide forms forms_text forms_code normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place \
-	guess utf8 json json_text jwk jws token totp ed25519 note note_text tlog leaf
+	scrub_person scrub_names known guess utf8 json json_text jwk jws token totp ed25519 note note_text tlog leaf
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
@@ -20,7 +20,7 @@ CONSENT = access attributes changes codes directives entries evaluate explain fh
 	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
 	support verdict
 TYPES = inner sealing search search_rotate search_values search_stats search_plan types convert trigger form \
-	pseudonym recipient reveal reseal usage rows values adopt pgcrypto adopt_pgp shred history history_row
+	pseudonym recipient reveal scrubbed reseal usage rows values adopt pgcrypto adopt_pgp shred history history_row
 PROTECT = suggest
 REDACT = changed foreign intact guards redact upkeep write scrub_text write_statement
 

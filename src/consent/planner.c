@@ -10,7 +10,8 @@
  * relation that does not have it yet.
  *
  * It also hands phi.reveal the attributes of the row where consents can depend
- * on them: a query could write other ones.
+ * on them, and the row's identifiers where a text is scrubbed of them: a query
+ * could write other ones.
  *
  * Two things go without: PostgreSQL's own constraint checks, and a role that
  * says SET row_security = off and either is a superuser or has BYPASSRLS and
@@ -264,6 +265,16 @@ QueryGroups(const Query *query)
 		   query->havingQual != NULL;
 }
 
+/* May a reference be to values that the query itself writes: of RETURNING, or "excluded"? */
+static bool
+IsWritten(const Query *query, int varno)
+{
+	if (query->onConflict != NULL && varno == query->onConflict->exclRelIndex)
+		return true;
+	return query->commandType != CMD_SELECT && query->commandType != CMD_DELETE &&
+		   varno == query->resultRelation;
+}
+
 /*
  * The column that a call reveals; NULL where it reveals something else, or,
  * asking for a pseudonym, columns of several rows.
@@ -292,11 +303,12 @@ RevealedColumn(const FuncExpr *call)
 }
 
 /*
- * The protected relation that a call reveals a column of, where consents depend
- * on its rows; *reference is the column, *query the one it belongs to.
+ * The protected relation that a call reveals a column of; *reference is the
+ * column, *written whether the query may have written its row.
  */
 static const ProtectedRelation *
-RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **reference)
+RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **reference,
+				 bool *written)
 {
 	const Var *var = RevealedColumn(call);
 	const Query *query;
@@ -313,35 +325,91 @@ RevealedRelation(const FuncExpr *call, const GuardContext *guard, const Var **re
 		return NULL;
 	relation = RegistryRelation(rte->relid);
 	*reference = var;
-	return relation && relation->description.by_row ? relation : NULL;
+	*written = IsWritten(query, (int) var->varno);
+	return relation;
+}
+
+/* Is a column a text that is scrubbed of the identifiers of its row? */
+static bool
+IsScrubbedColumn(const ProtectedRelation *relation, AttrNumber attnum)
+{
+	for (int i = 0; i < relation->column_count; i++)
+		if (relation->columns[i].attnum == attnum)
+			return relation->columns[i].scrubbed;
+	return false;
+}
+
+/* The columns of a reference that identify. */
+static List *
+IdentifyingArguments(const ProtectedRelation *relation, Index index)
+{
+	List *arguments = NIL;
+
+	for (int i = 0; i < relation->column_count; i++)
+		if (relation->columns[i].identifies)
+			arguments = lappend(
+				arguments, ColumnOrNull(relation, index, relation->columns[i].attnum, InvalidOid));
+	return arguments;
+}
+
+/* The mark of a relation. */
+static Const *
+MakeMark(const ProtectedRelation *relation, const GuardContext *guard)
+{
+	return makeConst(guard->mark, -1, InvalidOid, sizeof(int32), ObjectIdGetDatum(relation->root),
+					 false, true);
 }
 
 /*
- * Hand a call of phi.reveal the attributes of the row that its value is read
- * from.  The mark before them, which no query can write, says so.
+ * What a call is handed of its row: a mark, labels and attributes where
+ * consents depend on them, and behind a second mark the identifiers where the
+ * column is a text that is scrubbed of them.  The latter not where the query may
+ * have written other ones, or they are too many: the text is then not shown.
+ */
+static List *
+MarkedArguments(const ProtectedRelation *relation, const Var *reference, bool written, int room,
+				const GuardContext *guard)
+{
+	List *attributes =
+		relation->description.by_row ? RowArguments(relation, reference->varno) : NIL;
+	List *identifiers = NIL;
+
+	if (IsScrubbedColumn(relation, reference->varattno) && !written)
+		identifiers =
+			lcons(MakeMark(relation, guard), IdentifyingArguments(relation, reference->varno));
+	if (1 + list_length(attributes) + list_length(identifiers) > room)
+		identifiers = NIL;
+	if ((attributes == NIL && identifiers == NIL) || 1 + list_length(attributes) > room)
+		return NIL;
+	return lcons(MakeMark(relation, guard), list_concat(attributes, identifiers));
+}
+
+/*
+ * Hand a call of phi.reveal what it has to know of the row that its value is
+ * read from.  The marks, which no query can write, say so.
  */
 static void
 MarkReveal(FuncExpr *call, const GuardContext *guard)
 {
 	const Var *reference = NULL;
 	const ProtectedRelation *relation;
+	bool written = false;
 	List *arguments;
 	ListCell *cell;
 
 	if (call->args == NIL || !IsRevealFunction(call->funcid))
 		return;
-	relation = RevealedRelation(call, guard, &reference);
-	if (!relation || list_length(call->args) + 2 + ROW_ATTRIBUTES > FUNC_MAX_ARGS)
+	relation = RevealedRelation(call, guard, &reference, &written);
+	if (!relation)
 		return;
 	foreach (cell, call->args)
 		if (exprType(lfirst(cell)) == guard->mark)
 			return;
-	arguments = RowArguments(relation, reference->varno);
+	arguments = MarkedArguments(relation, reference, written,
+								FUNC_MAX_ARGS - list_length(call->args), guard);
 	foreach (cell, arguments)
 		if (IsA(lfirst(cell), Var))
 			((Var *) lfirst(cell))->varlevelsup = reference->varlevelsup;
-	call->args = lappend(call->args, makeConst(guard->mark, -1, InvalidOid, sizeof(int32),
-											   ObjectIdGetDatum(relation->root), false, true));
 	call->args = list_concat(call->args, arguments);
 }
 

@@ -76,6 +76,24 @@ phi_scrub_word(phi_scrub_tag tag)
 	return tag < PHI_SCRUB_COUNT ? words[tag] : "";
 }
 
+bool
+phi_scrub_marked(phi_bytes text)
+{
+	for (size_t at = 0; at < text.size; at++)
+	{
+		if (text.data[at] != '[' && text.data[at] != '9')
+			continue;
+		for (int tag = PHI_SCRUB_NOTHING + 1; tag < PHI_SCRUB_COUNT; tag++)
+		{
+			size_t size = strlen(words[tag]);
+
+			if (size <= text.size - at && memcmp(text.data + at, words[tag], size) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 size_t
 scrub_word_end(phi_bytes text, size_t at)
 {
@@ -131,36 +149,66 @@ note_context(phi_scrubber *scrubber, size_t start, size_t end)
 	}
 }
 
-/* How many digits a known value has; 0 when it has letters. */
+/* The position of the first letter or digit of a known value; its size when there is none. */
 static size_t
-known_digits(phi_bytes value, char *digits)
+known_start(phi_bytes value)
+{
+	size_t at = 0;
+
+	while (at < value.size && !scrub_word(value.data[at]))
+		at++;
+	return at;
+}
+
+/* How many digits a known number has; 0 for a text or a date. */
+static size_t
+known_digits(const phi_scrub_known *known, char *digits)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < value.size; i++)
+	for (size_t i = 0; i < known->value.size; i++)
 	{
-		if (scrub_letter(value.data[i]))
+		uint8_t c = known->value.data[i];
+
+		if (scrub_letter(c) || known->tag == PHI_SCRUB_DATE)
 			return 0;
-		if (scrub_digit(value.data[i]) && count < DIGITS_MAX)
-			digits[count++] = (char) value.data[i];
+		if (scrub_digit(c) && count < DIGITS_MAX)
+			digits[count++] = (char) c;
 	}
 	return count;
+}
+
+/* The byte at a position in lower case; of the letters of Latin-1 in UTF-8 too. */
+static uint8_t
+folded(phi_bytes text, size_t at)
+{
+	uint8_t c = scrub_at(text, at);
+
+	if (c >= 0x80 && c <= 0x9E && c != 0x97 && at > 0 && text.data[at - 1] == 0xC3)
+		return (uint8_t) (c | 0x20);
+	return scrub_lower(c);
+}
+
+/* Is it a name or a place of one word, that an ordinary word may equal? */
+static bool
+needs_capital(const phi_scrub_known *known)
+{
+	return (known->tag == PHI_SCRUB_NAME || known->tag == PHI_SCRUB_ADDRESS) &&
+		   memchr(known->value.data, ' ', known->value.size) == NULL;
 }
 
 /* The end of a known text at a position; white space matches white space. */
 static size_t
 match_text(phi_bytes text, size_t at, const phi_scrub_known *known)
 {
-	size_t i = 0;
+	size_t i = known_start(known->value);
 
-	if (known->value.size < 2 ||
-		(known->tag == PHI_SCRUB_NAME && !scrub_capital(scrub_at(text, at))))
+	if (known->value.size < 2 || i == known->value.size ||
+		(needs_capital(known) && !scrub_capital(scrub_at(text, at))))
 		return 0;
 	while (i < known->value.size)
 	{
-		uint8_t c = known->value.data[i];
-
-		if (scrub_space(c))
+		if (scrub_space(known->value.data[i]))
 		{
 			size_t next = scrub_skip(text, at, 8);
 
@@ -171,7 +219,7 @@ match_text(phi_bytes text, size_t at, const phi_scrub_known *known)
 				i++;
 			continue;
 		}
-		if (at >= text.size || scrub_lower(text.data[at]) != scrub_lower(c))
+		if (at >= text.size || folded(text, at) != folded(known->value, i))
 			return 0;
 		at++;
 		i++;
@@ -179,27 +227,38 @@ match_text(phi_bytes text, size_t at, const phi_scrub_known *known)
 	return scrub_word(scrub_at(text, at)) ? 0 : at;
 }
 
-/* The longest known value at a position. */
+/* The end of a known number at a position: all digits of the first groups there. */
 static size_t
-match_known(const phi_scrubber *scrubber, phi_scrub_tag *tag)
+match_digits(const scrub_groups *number, const char *here, const char *digits, size_t wanted)
 {
-	char here[DIGITS_MAX];
-	char digits[DIGITS_MAX];
 	size_t count = 0;
-	size_t number_end = scrub_digits(scrubber->text, scrubber->at, here, DIGITS_MAX, &count);
+
+	if (wanted < 4 || memcmp(here, digits, wanted) != 0)
+		return 0;
+	for (unsigned i = 0; i < number->count && count < wanted; i++)
+	{
+		count += number->list[i].size;
+		if (count == wanted)
+			return number->list[i].end;
+	}
+	return 0;
+}
+
+/* The longest of the known values that begin with a byte, at a position. */
+static size_t
+match_chain(const phi_scrubber *scrubber, uint8_t first, const scrub_groups *number,
+			const char *here, phi_scrub_tag *tag)
+{
+	char digits[DIGITS_MAX];
 	size_t best = 0;
 
-	for (size_t i = 0; i < scrubber->known_count; i++)
+	for (unsigned n = scrubber->first[first]; n != 0; n = scrubber->next[n - 1])
 	{
-		const phi_scrub_known *known = &scrubber->known[i];
-		size_t wanted = known_digits(known->value, digits);
-		size_t end;
+		const phi_scrub_known *known = &scrubber->known[n - 1];
+		size_t wanted = known_digits(known, digits);
+		size_t end = wanted > 0 ? match_digits(number, here, digits, wanted)
+								: match_text(scrubber->text, scrubber->at, known);
 
-		if (wanted > 0)
-			end =
-				wanted >= 4 && wanted == count && memcmp(here, digits, count) == 0 ? number_end : 0;
-		else
-			end = match_text(scrubber->text, scrubber->at, known);
 		if (end > best)
 		{
 			best = end;
@@ -207,6 +266,22 @@ match_known(const phi_scrubber *scrubber, phi_scrub_tag *tag)
 		}
 	}
 	return best;
+}
+
+/* The longest known value at a position. */
+static size_t
+match_known(const phi_scrubber *scrubber, phi_scrub_tag *tag)
+{
+	char here[DIGITS_MAX] = {0};
+	scrub_groups number = {.count = 0};
+	uint8_t first = scrub_lower(scrub_at(scrubber->text, scrubber->at));
+
+	if (scrubber->known_count == 0)
+		return 0;
+	if (!scrub_letter(first) &&
+		scrub_digits(scrubber->text, scrubber->at, &number, here, DIGITS_MAX) > 0)
+		first = (uint8_t) here[0];
+	return match_chain(scrubber, first, &number, here, tag);
 }
 
 /* Try the recognizers at a word start. */
@@ -224,6 +299,8 @@ recognize(phi_scrubber *scrubber, phi_span *span)
 		span->end = scrub_internet(text, at, &span->tag);
 	if (span->end == 0)
 		span->end = scrub_place(text, at, &span->tag, &span->start);
+	if (span->end == 0 && scrub_letter(c))
+		span->end = scrub_person(text, at, &span->tag, &span->start);
 	if (span->end == 0 && (scrub_digit(c) || c == '+' || c == '('))
 		span->end = scrub_number(text, at, context, &span->tag);
 	if (span->end == 0 && (scrub_digit(c) || scrub_letter(c)))
@@ -234,8 +311,18 @@ recognize(phi_scrubber *scrubber, phi_span *span)
 phi_scrubber
 phi_scrub_begin(phi_bytes text, const phi_scrub_known *known, size_t known_count)
 {
-	phi_scrubber scrubber = {text, known, known_count, 0, PHI_SCRUB_NOTHING, 0};
+	phi_scrubber scrubber = {.text = text, .known = known, .known_count = known_count};
 
+	if (scrubber.known_count > PHI_SCRUB_KNOWN_MAX)
+		scrubber.known_count = PHI_SCRUB_KNOWN_MAX;
+	for (size_t n = scrubber.known_count; n > 0; n--)
+	{
+		size_t start = known_start(known[n - 1].value);
+		uint8_t first = scrub_lower(scrub_at(known[n - 1].value, start));
+
+		scrubber.next[n - 1] = scrubber.first[first];
+		scrubber.first[first] = (uint16_t) n;
+	}
 	return scrubber;
 }
 
@@ -278,6 +365,8 @@ phi_scrub_text(phi_bytes in, const phi_scrub_known *known, size_t known_count, p
 	phi_status status = PHI_OK;
 	phi_span span;
 
+	if (known_count > PHI_SCRUB_KNOWN_MAX)
+		return PHI_ERR_ARGUMENT;
 	while (status == PHI_OK && phi_scrub_next(&scrubber, &span))
 	{
 		const char *word = phi_scrub_word(span.tag);

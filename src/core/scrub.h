@@ -8,7 +8,8 @@
  * Neither finds everything: a name that nobody told, without a title, stays.
  *
  * One pass from left to right; at each word a bounded number of bytes ahead is
- * looked at, so that time is linear in the text times the values known.
+ * looked at, and the known values that begin with the same letter, so that time
+ * is linear in the text.
  * Texts are UTF-8; letters outside ASCII are letters of either case.
  *-------------------------------------------------------------------------
  */
@@ -40,11 +41,13 @@ typedef enum phi_scrub_tag
 	PHI_SCRUB_COUNT
 } phi_scrub_tag;
 
+#define PHI_SCRUB_KNOWN_MAX 512
+
 /*
  * Something known of the person: a part of a name or address, or a number.
- * Texts are found whatever the case of ASCII letters, names only where they
- * begin with a capital; numbers, of four digits or more, whatever stands
- * between the digits.
+ * Texts are found whatever the case of ASCII and Latin-1 letters, a name or place
+ * of one word only where it begins with a capital; numbers, of four digits or
+ * more, whatever stands between the digits; dates as they are written here.
  */
 typedef struct phi_scrub_known
 {
@@ -67,9 +70,15 @@ typedef struct phi_scrubber /* private; made by phi_scrub_begin */
 	size_t at;
 	phi_scrub_tag context; /* what a word before announced */
 	size_t context_end;    /* up to where that holds */
+	/* known values by their first letter or digit: number of the first one and of the next, from 1 */
+	uint16_t first[256];
+	uint16_t next[PHI_SCRUB_KNOWN_MAX];
 } phi_scrubber;
 
-/* The text and the known values must outlive the scrubber. */
+/*
+ * The text and the known values must outlive the scrubber; of more than
+ * PHI_SCRUB_KNOWN_MAX the first ones count.
+ */
 extern phi_scrubber phi_scrub_begin(phi_bytes text, const phi_scrub_known *known,
 									size_t known_count);
 
@@ -79,10 +88,13 @@ extern bool phi_scrub_next(phi_scrubber *scrubber, phi_span *span);
 /* What stands for an identifier in the result: "[NAME]", for an age "90+". */
 extern const char *phi_scrub_word(phi_scrub_tag tag);
 
+/* Is there such a word in a text?  Then it may be a scrubbed one. */
+extern bool phi_scrub_marked(phi_bytes text);
+
 /*
  * The text with every identifier replaced by its word.  out->capacity of
  * 8 * in.size + 16 bytes always suffices; PHI_ERR_SPACE, with nothing in out, when
- * it is too small.
+ * it is too small, PHI_ERR_ARGUMENT when too many values are known.
  */
 extern phi_status phi_scrub_text(phi_bytes in, const phi_scrub_known *known, size_t known_count,
 								 phi_buffer *out) PHI_CHECKED;

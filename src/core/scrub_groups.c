@@ -87,19 +87,17 @@ scrub_groups_read(phi_bytes text, size_t at, scrub_groups *out)
 }
 
 size_t
-scrub_digits(phi_bytes text, size_t at, char *digits, size_t capacity, size_t *count)
+scrub_digits(phi_bytes text, size_t at, scrub_groups *number, char *digits, size_t capacity)
 {
-	scrub_groups number;
-	size_t from = at;
+	size_t count = 0;
 
-	*count = 0;
-	if (!scrub_digit(scrub_at(text, at)) || !scrub_groups_read(text, at, &number))
+	if (!scrub_groups_read(text, at, number))
 		return 0;
-	for (unsigned i = 0; i < number.count; i++)
+	for (unsigned i = 0; i < number->count; i++)
 	{
-		for (; from < number.list[i].end; from++)
-			if (scrub_digit(text.data[from]) && *count < capacity)
-				digits[(*count)++] = (char) text.data[from];
+		for (; at < number->list[i].end; at++)
+			if (scrub_digit(text.data[at]) && count < capacity)
+				digits[count++] = (char) text.data[at];
 	}
-	return from;
+	return count;
 }

@@ -95,8 +95,9 @@ typedef struct scrub_groups
 extern bool scrub_group_read(phi_bytes text, size_t at, char before, scrub_group *out);
 /* Read a number from a position on; false when there is none. */
 extern bool scrub_groups_read(phi_bytes text, size_t at, scrub_groups *out);
-/* The digits of a number, without what separates them; its end, or 0. */
-extern size_t scrub_digits(phi_bytes text, size_t at, char *digits, size_t capacity, size_t *count);
+/* The same, and its digits without what separates them, as many as there is space for; how many. */
+extern size_t scrub_digits(phi_bytes text, size_t at, scrub_groups *number, char *digits,
+						   size_t capacity);
 
 /* ---- scrub_number.c: what begins with a digit, '+' or '(' ---- */
 
@@ -109,7 +110,26 @@ extern size_t scrub_internet(phi_bytes text, size_t at, phi_scrub_tag *tag);
 /* Luhn's check over decimal digits. */
 extern bool scrub_luhn(const char *digits, size_t count);
 
-/* ---- scrub_place.c: dates in words, addresses, names ---- */
+/* ---- scrub_names.c: common names ---- */
+
+#define SCRUB_NAME_NONE    0u
+#define SCRUB_NAME_GIVEN   1u /* and no ordinary word */
+#define SCRUB_NAME_WORD    2u /* a given name that is an ordinary word, or a place */
+#define SCRUB_NAME_SURNAME 4u
+
+/* What the word from start to end is, whatever its case. */
+extern unsigned scrub_name(phi_bytes text, size_t start, size_t end);
+
+/* ---- scrub_person.c: names of people ---- */
+
+/*
+ * The end of up to limit words with a capital, initials among them; *count of
+ * them, at is the first one's start.
+ */
+extern size_t scrub_capital_words(phi_bytes text, size_t at, unsigned limit, unsigned *count);
+extern size_t scrub_person(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start);
+
+/* ---- scrub_place.c: dates in words, addresses ---- */
 
 /* The end of a month's name at a position, 0 for none. */
 extern size_t scrub_month(phi_bytes text, size_t at);

@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  * scrub_place.c
- *		Dates in words, addresses, and the names that titles announce.
+ *		Dates in words, and addresses.
  *-------------------------------------------------------------------------
  */
 #include "scrub_match.h"
 
 #include <string.h>
 
-#define NAME_WORDS   4
 #define STREET_WORDS 5
 
 static const char *const months[] = {
@@ -15,20 +14,27 @@ static const char *const months[] = {
 	"october", "november", "december", "jan",   "feb", "mar",  "apr",  "jun",    "jul",
 	"aug",     "sep",      "sept",     "oct",   "nov", "dec",  NULL};
 
-static const char *const titles[] = {"mr",   "mrs",       "ms",   "miss",  "mx",     "dr",
-									 "prof", "professor", "rev",  "fr",    "sir",    "lady",
-									 "mme",  "herr",      "frau", "nurse", "doctor", NULL};
-
-/* What stands behind a name: "Jane Roe, MD". */
-static const char *const credentials[] = {"md",  "do",  "rn",     "np",  "pa", "phd",
-										  "lpn", "dds", "pharmd", "esq", NULL};
-
+/* What a street is called in the postal addressing of the United States, but for words of anatomy. */
 static const char *const streets[] = {
-	"st",     "street",   "ave",     "avenue",  "rd",      "road",  "blvd",    "boulevard",
-	"ln",     "lane",     "dr",      "drive",   "ct",      "court", "pl",      "place",
-	"way",    "ter",      "terrace", "pkwy",    "parkway", "hwy",   "highway", "sq",
-	"square", "cir",      "circle",  "trail",   "trl",     "loop",  "alley",   "plaza",
-	"row",    "crescent", "close",   "gardens", "route",   NULL};
+	"st",     "street",   "ave",     "avenue",    "rd",         "road",    "blvd",    "boulevard",
+	"ln",     "lane",     "dr",      "drive",     "ct",         "court",   "pl",      "place",
+	"way",    "ter",      "terrace", "pkwy",      "parkway",    "hwy",     "highway", "sq",
+	"square", "cir",      "circle",  "trail",     "trl",        "loop",    "alley",   "aly",
+	"plaza",  "plz",      "row",     "crescent",  "close",      "gardens", "route",   "rte",
+	"bend",   "bluff",    "bypass",  "causeway",  "commons",    "cove",    "creek",   "crossing",
+	"xing",   "dale",     "estate",  "estates",   "expressway", "expy",    "ferry",   "forge",
+	"forks",  "freeway",  "fwy",     "glen",      "grove",      "harbor",  "haven",   "heights",
+	"hts",    "hills",    "hollow",  "isle",      "junction",   "knoll",   "knolls",  "landing",
+	"lodge",  "manor",    "meadow",  "meadows",   "mews",       "mill",    "mills",   "orchard",
+	"oval",   "overpass", "park",    "pike",      "pines",      "prairie", "ranch",   "rapids",
+	"ridge",  "shore",    "shores",  "skyway",    "spur",       "squares", "streets", "throughway",
+	"trace",  "turnpike", "tpke",    "underpass", "valley",     "viaduct", "village", "ville",
+	"vista",  NULL};
+
+/* What stands before the name of a street in other languages; the number is behind it. */
+static const char *const street_heads[] = {"rue",     "via",   "rua",    "calle",  "avenida",
+										   "camino",  "paseo", "viale",  "piazza", "chemin",
+										   "carrera", "plaza", "avenue", "route",  NULL};
 
 static const char *const units[] = {"apt",  "apartment", "suite", "ste", "unit",
 									"room", "rm",        "floor", "fl",  NULL};
@@ -37,11 +43,6 @@ static const char *const states =
 	" AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
 	"NM NY NC ND"
 	" OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY PR GU VI AS MP AA AE AP ";
-
-/* Words with a capital that begin a sentence or a heading, no name. */
-static const char *const plain[] = {"the", "this", "she",  "he",   "it",     "they", "we",   "on",
-									"in",  "at",   "was",  "is",   "has",    "had",  "and",  "or",
-									"not", "no",   "will", "said", "please", "who",  "what", NULL};
 
 size_t
 scrub_month(phi_bytes text, size_t at)
@@ -99,99 +100,6 @@ match_month(phi_bytes text, size_t at)
 	while (from - end < 3 && memchr(" ,-", scrub_at(text, from), 3) != NULL && from < text.size)
 		from++;
 	return from > end && digits_at(text, from, 4) == 4 ? from + 4 : end;
-}
-
-/*
- * The end of up to limit words with a capital, initials among them; *count of
- * them, at is the first one's start.
- */
-static size_t
-capital_words(phi_bytes text, size_t at, unsigned limit, unsigned *count)
-{
-	size_t end = at;
-
-	*count = 0;
-	while (*count < limit && scrub_capital(scrub_at(text, at)))
-	{
-		size_t word = scrub_word_end(text, at);
-
-		while (memchr("'-", scrub_at(text, word), 2) != NULL && word < text.size &&
-			   word - at <= 60 && scrub_capital(scrub_at(text, word + 1)))
-			word = scrub_word_end(text, word + 1);
-		if (word - at > 60 || scrub_listed(text, at, word, plain))
-			break;
-		(*count)++;
-		end = word;
-		if (word - at == 1 && scrub_at(text, word) == '.')
-			word++;
-		at = word;
-		if (scrub_at(text, at) != ' ')
-			break;
-		at++;
-	}
-	return end;
-}
-
-/* Skip what stands between a word that announces a name and the name. */
-static size_t
-skip_to_name(phi_bytes text, size_t at)
-{
-	if (scrub_at(text, at) == '.' || scrub_at(text, at) == ':')
-		at++;
-	return scrub_skip(text, at, 4);
-}
-
-/* "Dr. Jane Roe", "Name: Jane Roe", "my name is Jane": the name alone. */
-static size_t
-match_announced(phi_bytes text, size_t at, size_t *start)
-{
-	static const char *const heads[] = {"name",      "patient", "pt",      "physician", "provider",
-										"attending", "spouse",  "mother",  "father",    "daughter",
-										"son",       "wife",    "husband", "named",     "contact",
-										"from",      "by",      NULL};
-	static const char *const named[] = {"name", "named", NULL};
-	static const char *const verb[] = {"is", NULL};
-	size_t end = scrub_word_end(text, at);
-	unsigned count;
-	bool titled, head;
-
-	if (end - at > 10)
-		return 0;
-	titled = scrub_capital(scrub_at(text, at)) && scrub_listed(text, at, end, titles);
-	head = !titled && scrub_listed(text, at, end, heads);
-	if (!titled && !head)
-		return 0;
-	*start = skip_to_name(text, end);
-	if (head && scrub_listed(text, at, end, named))
-	{
-		size_t word = scrub_word_end(text, *start);
-
-		if (scrub_listed(text, *start, word, verb))
-			*start = skip_to_name(text, word);
-		else if (scrub_at(text, end) != ':' && at + 5 != end)
-			return 0;
-	}
-	else if (head && scrub_at(text, end) != ':')
-		return 0;
-	end = capital_words(text, *start, NAME_WORDS, &count);
-	return count > 0 ? end : 0;
-}
-
-/* "Jane Roe, MD". */
-static size_t
-match_credentialed(phi_bytes text, size_t at)
-{
-	unsigned count;
-	size_t end = capital_words(text, at, NAME_WORDS, &count);
-	size_t from = end;
-
-	if (count < 2 || scrub_at(text, from) != ',')
-		return 0;
-	from = scrub_skip(text, from + 1, 2);
-	return scrub_listed(text, from, scrub_word_end(text, from), credentials) &&
-				   scrub_upper(scrub_at(text, from))
-			   ? end
-			   : 0;
 }
 
 /* "Apt. 12b", "#3": the end of a part of a building. */
@@ -255,6 +163,31 @@ skip_commas(phi_bytes text, size_t at)
 	return at;
 }
 
+/* A city and its country, or either, before a postal code of any country: "Graz, Austria 8010". */
+static size_t
+match_postal(phi_bytes text, size_t at)
+{
+	size_t from = at;
+
+	for (int part = 0; part < 3; part++)
+	{
+		unsigned count;
+		size_t end = scrub_capital_words(text, from, 3, &count);
+		size_t digits, code;
+
+		if (count == 0)
+			return 0;
+		code = scrub_skip(text, end, 2);
+		digits = digits_at(text, code, 6);
+		if (code > end && digits >= 4 && digits <= 6)
+			return scrub_word(scrub_at(text, code + digits)) ? 0 : code + digits;
+		from = skip_commas(text, end);
+		if (from == end)
+			return 0;
+	}
+	return 0;
+}
+
 /* What goes on behind a street: a unit, the city with its state and ZIP code. */
 static size_t
 match_city(phi_bytes text, size_t at)
@@ -269,18 +202,22 @@ match_city(phi_bytes text, size_t at)
 		at = end;
 		from = skip_commas(text, at);
 	}
-	end = capital_words(text, from, 3, &count);
+	end = scrub_capital_words(text, from, 3, &count);
 	if (count == 0)
 		return at;
-	from = skip_commas(text, end);
-	if (!is_state(text, from))
+	zip = skip_commas(text, end);
+	if (!is_state(text, zip))
 	{
 		if (count < 2 || !is_state(text, end - 2))
-			return at;
-		from = end - 2;
+		{
+			end = match_postal(text, from);
+			return end != 0 ? end : at;
+		}
+		zip = end - 2;
 	}
-	zip = match_zip(text, scrub_skip(text, from + 2, 4));
-	return zip != 0 ? zip : from + 2;
+	from = zip + 2;
+	zip = match_zip(text, scrub_skip(text, from, 4));
+	return zip != 0 ? zip : from;
 }
 
 /* "6750 North Main Street", "12 Oak St, Apt 4, Springfield, IL 62701". */
@@ -307,7 +244,7 @@ match_street(phi_bytes text, size_t at)
 			(!scrub_capital(text.data[word]) && !scrub_digit(text.data[word])))
 			return 0;
 		if (i > 0 && scrub_listed(text, word, end, streets))
-			return match_city(text, scrub_at(text, end) == '.' ? end + 1 : end);
+			return match_city(text, scrub_at(text, end) == '.' && end - word <= 4 ? end + 1 : end);
 		if (i > 0 && match_unit(text, word) != 0)
 			return match_city(text, word - 1);
 	}
@@ -337,6 +274,83 @@ match_box(phi_bytes text, size_t at)
 	return end > at && scrub_digit(text.data[at]) ? match_city(text, end) : 0;
 }
 
+/* "APO AE 09012", the end of an address of the armed forces. */
+static size_t
+match_forces_city(phi_bytes text, size_t at)
+{
+	static const char *const cities[] = {"apo", "fpo", "dpo", NULL};
+	size_t end = scrub_word_end(text, at);
+	size_t zip;
+
+	if (!scrub_upper(scrub_at(text, at)) || !scrub_listed(text, at, end, cities))
+		return 0;
+	end = scrub_skip(text, end, 2);
+	if (!is_state(text, end))
+		return 0;
+	zip = match_zip(text, scrub_skip(text, end + 2, 2));
+	return zip != 0 ? zip : end + 2;
+}
+
+/* "PSC 3294, Box 9168", "Unit 0822 Box 8858", "USNS Roe", each with what match_forces_city() finds. */
+static size_t
+match_forces(phi_bytes text, size_t at)
+{
+	static const char *const heads[] = {"psc", "cmr", "unit", NULL};
+	static const char *const ships[] = {"uss", "usns", "usnv", "uscgc", NULL};
+	static const char *const box[] = {"box", NULL};
+	size_t end = scrub_word_end(text, at);
+	size_t from;
+	unsigned count;
+
+	if (!scrub_capital(scrub_at(text, at)))
+		return 0;
+	if (scrub_listed(text, at, end, ships))
+		return match_forces_city(
+			text,
+			skip_commas(text, scrub_capital_words(text, scrub_skip(text, end, 1), 3, &count)));
+	if (!scrub_listed(text, at, end, heads))
+		return match_forces_city(text, at);
+	from = scrub_skip(text, end, 2);
+	end = from + digits_at(text, from, 6);
+	from = skip_commas(text, end);
+	if (end == from || !scrub_listed(text, from, from + 3, box))
+		return 0;
+	from = scrub_skip(text, from + 3, 2);
+	end = from + digits_at(text, from, 6);
+	if (end == from)
+		return 0;
+	from = match_forces_city(text, skip_commas(text, end));
+	return from != 0 ? from : end;
+}
+
+/* "Calle de la Luna 12", "Rue Monge 4": the number is behind the name. */
+static size_t
+match_headed(phi_bytes text, size_t at)
+{
+	static const char *const joints[] = {"de",    "la",    "del", "da",  "do", "du", "des", "di",
+										 "della", "delle", "los", "las", "le", "l",  NULL};
+	size_t end = scrub_word_end(text, at);
+
+	if (!scrub_capital(scrub_at(text, at)) || !scrub_listed(text, at, end, street_heads))
+		return 0;
+	for (int i = 0; i < STREET_WORDS; i++)
+	{
+		size_t word = end + 1;
+		size_t digits;
+
+		if (scrub_at(text, end) != ' ')
+			return 0;
+		digits = digits_at(text, word, 4);
+		end = scrub_word_end(text, word);
+		if (i > 0 && digits > 0 && digits <= 4 && end - word <= digits + 1)
+			return match_city(text, end);
+		if (end == word || end - word > 40 ||
+			(!scrub_capital(text.data[word]) && !scrub_listed(text, word, end, joints)))
+			return 0;
+	}
+	return 0;
+}
+
 size_t
 scrub_place(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start)
 {
@@ -349,6 +363,10 @@ scrub_place(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start)
 	if (!scrub_letter(c))
 		return 0;
 	end = match_box(text, at);
+	if (end == 0)
+		end = match_forces(text, at);
+	if (end == 0)
+		end = match_headed(text, at);
 	if (end == 0)
 		end = match_unit(text, at);
 	if (end != 0)
@@ -366,15 +384,5 @@ scrub_place(phi_bytes text, size_t at, phi_scrub_tag *tag, size_t *start)
 		}
 	}
 	*tag = PHI_SCRUB_DATE;
-	end = match_month(text, at);
-	if (end != 0)
-		return end;
-	*tag = PHI_SCRUB_NAME;
-	end = match_announced(text, at, start);
-	if (end == 0)
-	{
-		*start = at;
-		end = match_credentialed(text, at);
-	}
-	return end;
+	return match_month(text, at);
 }

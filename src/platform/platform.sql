@@ -74,6 +74,7 @@ CREATE TABLE phi.column_policy
 	next_generation integer CHECK (next_generation OPERATOR(pg_catalog.>=) 1 AND next_generation OPERATOR(pg_catalog.<=) 255),
 	search_buckets integer CHECK (search_buckets OPERATOR(pg_catalog.>=) 1 AND search_buckets OPERATOR(pg_catalog.<=) 256),
 	search_moved integer CHECK (search_moved OPERATOR(pg_catalog.>=) 0 AND search_moved OPERATOR(pg_catalog.<=) 256),
+	scrubbed boolean NOT NULL DEFAULT false, -- a free text: forms below full show it without identifiers
 	CHECK ((next_generation IS NULL) OPERATOR(pg_catalog.=) (search_buckets IS NULL)
 		AND (next_generation IS NULL) OPERATOR(pg_catalog.=) (search_moved IS NULL)),
 	UNIQUE (relation, column_name)

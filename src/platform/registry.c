@@ -11,6 +11,7 @@
 #include "platform/platform.h"
 #include "platform/registry.h"
 
+#include "core/known.h"
 #include "core/normal.h"
 
 #include "access/genam.h"
@@ -27,6 +28,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
@@ -48,7 +50,7 @@ enum TableDescriptionColumn
 enum ColumnPolicyColumn
 {
 	CP_ID = 1, CP_UUID, CP_RELATION, CP_NAME, CP_KIND, CP_SEARCHABLE, CP_PLAIN_TYPE, CP_SEALED,
-	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_FIRST_VERSION = CP_GENERATION
+	CP_CONTEXT, CP_GENERATION, CP_NEXT_GENERATION, CP_BUCKETS, CP_MOVED, CP_SCRUBBED, CP_FIRST_VERSION = CP_GENERATION
 };
 
 typedef struct TablePolicy
@@ -120,6 +122,9 @@ RegistryInvalidated(Datum arg, Oid relid)
 	{
 		Stale = true;
 		Generation++;
+		/* A plan hands phi.reveal columns by what they are classified as. */
+		if (relid == Current->column_policy)
+			ResetPlanCache();
 	}
 }
 
@@ -255,14 +260,19 @@ ReadColumnPolicy(Registry *registry, Datum *values, bool *nulls)
 	char *kind = TextDatumGetCString(values[CP_KIND - 1]);
 	const TablePolicy *policy;
 	char *relation_name;
+	bool known;
 
 	memset(column, 0, sizeof(ProtectedColumn));
 	column->column_id = (uint16) id;
 	memcpy(column->uuid, DatumGetUUIDP(values[CP_UUID - 1])->data, PHI_UUID_SIZE);
 	column->relation = nulls[CP_RELATION - 1] ? InvalidOid : DatumGetObjectId(values[CP_RELATION - 1]);
 	column->name = *DatumGetName(values[CP_NAME - 1]);
-	if (!phi_kind_find(kind, strlen(kind), &column->kind))
+	known = phi_kind_find(kind, strlen(kind), &column->kind);
+	if (!known)
 		column->kind = PHI_KIND_FREE_TEXT;
+	column->scrubbed = known && column->kind == PHI_KIND_FREE_TEXT && !nulls[CP_SCRUBBED - 1] &&
+					   DatumGetBool(values[CP_SCRUBBED - 1]);
+	column->identifies = phi_known_kind(column->kind);
 	column->sealed = DatumGetBool(values[CP_SEALED - 1]);
 	column->searchable = DatumGetBool(values[CP_SEARCHABLE - 1]) && phi_kind_searchable(column->kind);
 	column->search_generation = (uint8) DatumGetInt32(values[CP_GENERATION - 1]);
@@ -376,6 +386,13 @@ PolicyAttribute(Oid relid, const NameData *name)
 	return attnum;
 }
 
+/* Order of columns: as they stand in the relation. */
+static int
+CompareColumns(const void *a, const void *b)
+{
+	return (int) ((const ProtectedColumn *) a)->attnum - (int) ((const ProtectedColumn *) b)->attnum;
+}
+
 /* The sealed columns of root, with the attribute numbers of relid. */
 static void
 FillColumns(Registry *registry, ProtectedRelation *relation)
@@ -398,8 +415,11 @@ FillColumns(Registry *registry, ProtectedRelation *relation)
 		if (column->attnum <= 0)
 			continue;
 		relation->column_count++;
+		relation->identifier_count += column->identifies;
 		relation->kinds |= UINT64CONST(1) << column->kind;
 	}
+	if (relation->column_count > 1)
+		qsort(relation->columns, relation->column_count, sizeof(ProtectedColumn), CompareColumns);
 }
 
 /* What was said of the rows of root, with the attribute numbers of relid. */

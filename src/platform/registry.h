@@ -33,6 +33,8 @@ typedef struct ProtectedColumn
 	uint8 next_generation;		 /* that tags are being moved to; 0: none are */
 	uint16 search_buckets;		 /* the tags are moved in so many parts */
 	uint16 search_moved;		 /* of which so many have been */
+	bool scrubbed;				 /* a free text: forms below full show it without identifiers */
+	bool identifies;			 /* its values are what a free text of the row is scrubbed of */
 } ProtectedColumn;
 
 /* What of a row a consent can depend on, beside its subject and labels. */
@@ -77,6 +79,7 @@ typedef struct ProtectedRelation
 	Oid key_types[INDEX_MAX_KEYS];
 	int column_count; /* classified and sealed columns */
 	ProtectedColumn *columns;
+	int identifier_count; /* of these columns, those that identify */
 	uint64 kinds; /* bit per phi_kind present */
 } ProtectedRelation;
 

@@ -155,12 +155,14 @@ BEGIN
 	ELSIF classify.context <> present.search_context OR present.search_context IS NULL AND classify.context IS NOT NULL THEN
 		UPDATE phi.column_policy c
 		SET kind = classify.kind, searchable = coalesce(classify.searchable, false), search_context = classify.context,
+			scrubbed = c.scrubbed AND classify.kind = 'free_text',
 			search_generation = s.search_generation, next_generation = s.next_generation, search_buckets = s.search_buckets,
 			search_moved = s.search_moved
 		FROM phi.context_state(classify.context) s WHERE c.column_id = present.column_id;
 	ELSE
 		UPDATE phi.column_policy c
-		SET kind = classify.kind, searchable = coalesce(classify.searchable, false)
+		SET kind = classify.kind, searchable = coalesce(classify.searchable, false),
+			scrubbed = c.scrubbed AND classify.kind = 'free_text'
 		WHERE c.column_id = present.column_id;
 	END IF;
 	IF is_protected THEN
@@ -204,6 +206,38 @@ END $$;
 REVOKE ALL ON FUNCTION phi.declassify(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.declassify(regclass, name) IS
 	'Takes back what classify() said of a column that is not encrypted';
+
+CREATE FUNCTION phi.set_free_text(relation regclass, column_name name, shown text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	present phi.column_policy;
+BEGIN
+	PERFORM phi.require_preload();
+	PERFORM phi.require_table(set_free_text.relation);
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', set_free_text.relation);
+	PERFORM phi.require_column(set_free_text.relation, set_free_text.column_name);
+	SELECT * INTO present FROM phi.column_policy c
+	WHERE c.relation = set_free_text.relation AND c.column_name = set_free_text.column_name;
+	IF set_free_text.shown IS NULL OR set_free_text.shown NOT IN ('nothing', 'scrubbed') THEN
+		RAISE EXCEPTION 'a free text is shown scrubbed or not at all' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Say ''scrubbed'' or ''nothing''.';
+	ELSIF present.kind IS DISTINCT FROM 'free_text' THEN
+		RAISE EXCEPTION 'column "%" of table "%" is not classified as free_text', set_free_text.column_name, set_free_text.relation
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call phi.classify() for it first.';
+	ELSIF phi.sealed_family(to_regtype(present.plain_type)) IS DISTINCT FROM 'text' THEN
+		RAISE EXCEPTION 'column "%" of table "%" is no text', set_free_text.column_name, set_free_text.relation
+			USING ERRCODE = 'feature_not_supported', HINT = 'Only texts can be scrubbed.';
+	END IF;
+	UPDATE phi.column_policy c SET scrubbed = set_free_text.shown = 'scrubbed' WHERE c.column_id = present.column_id;
+	IF EXISTS (SELECT FROM phi.table_policy p WHERE p.relation = set_free_text.relation) THEN
+		PERFORM phi.audit_record('set_free_text', set_free_text.relation, format('%I %s', set_free_text.column_name,
+			set_free_text.shown));
+	END IF;
+END $$;
+REVOKE ALL ON FUNCTION phi.set_free_text(regclass, name, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.set_free_text(regclass, name, text) IS
+	'Sets what the forms partial, limited and safe_harbor show of a free text: ''nothing'', or the text ''scrubbed'' of identifiers, those of its row among them';
 
 -- What a row is about, beside whose it is -----------------------------------
 

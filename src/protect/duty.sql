@@ -107,7 +107,7 @@ COMMENT ON FUNCTION phi.revoke_duty(regrole, text) IS 'Takes the privileges of a
 INSERT INTO phi.duty_function (duty, function)
 SELECT d.duty, p.oid::pg_catalog.regprocedure::text
 FROM (VALUES
-	('security_officer', '{classify,declassify,describe,protect,make_shreddable,set_capture,protect_plan,protect_online,
+	('security_officer', '{classify,declassify,set_free_text,describe,protect,make_shreddable,set_capture,protect_plan,protect_online,
 		online_begin,online_step,cancel_online,adopt_pgp,adopt_pgp_plan,unprotect,refresh_view,add_view,remove_view,enroll,
 		unenroll,revoke_token,restore_token,revoke_actor,restore_actor,forget_revocations,enroll_totp,unlock_totp,remove_totp,
 		set_rule,drop_rule,install_default_rules,set_label_rule,drop_label_rule,load_label_rules,label_row,grant_duty,revoke_duty,

@@ -236,10 +236,10 @@ BEGIN
 
 	WITH opened AS (
 		UPDATE phi.column_policy c SET relation = NULL WHERE c.relation = unprotect.relation AND c.sealed
-		RETURNING c.column_name, c.kind, c.searchable, c.plain_type, c.search_context)
-	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, search_context, search_generation,
-		next_generation, search_buckets, search_moved)
-	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.search_context, s.*
+		RETURNING c.column_name, c.kind, c.searchable, c.plain_type, c.scrubbed, c.search_context)
+	INSERT INTO phi.column_policy (relation, column_name, kind, searchable, plain_type, scrubbed, search_context,
+		search_generation, next_generation, search_buckets, search_moved)
+	SELECT unprotect.relation, o.column_name, o.kind, o.searchable, o.plain_type, o.scrubbed, o.search_context, s.*
 	FROM opened o CROSS JOIN LATERAL phi.context_state(o.search_context) s ORDER BY o.column_name;
 	PERFORM phi.audit_record('unprotect', unprotect.relation, NULL);
 END $$;
@@ -255,6 +255,6 @@ CREATE VIEW phi.protected_table AS
 COMMENT ON VIEW phi.protected_table IS 'Protected tables: one row each';
 
 CREATE VIEW phi.protected_column AS
-	SELECT c.relation, c.column_name, c.kind, c.searchable, c.plain_type, c.sealed AS encrypted
+	SELECT c.relation, c.column_name, c.kind, c.searchable, c.plain_type, c.sealed AS encrypted, c.scrubbed
 	FROM phi.column_policy c WHERE c.relation IS NOT NULL;
 COMMENT ON VIEW phi.protected_column IS 'Classified columns, encrypted or not: one row each';

@@ -84,7 +84,8 @@ BEGIN
 	RETURN (SELECT jsonb_object_agg(v.name, jsonb_build_object('kind', c.kind, 'form', CASE
 				WHEN c.sealed THEN coalesce(profile.column_forms->>v.name::text, profile.form)
 				WHEN v.name = p.subject_column AND c.kind IS DISTINCT FROM 'none' THEN 'pseudonym'
-				WHEN c.kind = 'none' THEN 'full' ELSE 'none' END))
+				WHEN c.kind = 'none' THEN 'full' ELSE 'none' END)
+				|| CASE WHEN c.scrubbed THEN '{"scrubbed": true}'::jsonb ELSE '{}' END)
 			FROM phi.view_columns(profile.relation, profile) v JOIN phi.table_policy p ON p.relation = profile.relation
 				LEFT JOIN phi.column_policy c ON c.relation = profile.relation AND c.column_name = v.name);
 END $$;
@@ -131,6 +132,12 @@ BEGIN
 	IF forms && '{full,partial}' AND detailed IS NOT TRUE THEN
 		RAISE EXCEPTION 'view "%" shows more than a limited data set', require_release.view
 			USING ERRCODE = 'insufficient_privilege', HINT = 'Say detailed => true where an authorization covers it.';
+	END IF;
+	IF detailed IS NOT TRUE AND EXISTS (
+		SELECT FROM phi.column_policy c WHERE c.relation = profile.relation AND c.scrubbed AND c.sealed
+			AND coalesce(profile.column_forms->>c.column_name::text, profile.form) NOT IN ('none', 'pseudonym')) THEN
+		RAISE EXCEPTION 'view "%" shows scrubbed texts, in which identifiers may be left', require_release.view
+			USING ERRCODE = 'insufficient_privilege', HINT = 'Say detailed => true where somebody has looked at them or an authorization covers it.';
 	END IF;
 	RETURN profile;
 END $$;

@@ -12,6 +12,7 @@
 #include "core/scrub.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "types/scrubbed.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -57,8 +58,6 @@ phi_scrub(PG_FUNCTION_ARGS)
 	phi_scrub_known known[KNOWN_MAX];
 	int count = 0;
 	char *value;
-	phi_buffer out = {0};
-	Datum result;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -68,11 +67,5 @@ phi_scrub(PG_FUNCTION_ARGS)
 		count = AddKnown(known, count, PG_GETARG_ARRAYTYPE_P(2), PHI_SCRUB_ID);
 	value = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	value = pg_server_to_any(value, strlen(value), PG_UTF8);
-	out.capacity = add_size(mul_size(strlen(value), 8), 16);
-	out.data = palloc_extended(out.capacity, MCXT_ALLOC_HUGE);
-	CheckStatus(phi_scrub_text(phi_bytes_of(value, strlen(value)), known, count, &out), "scrub a text");
-	value = pnstrdup((char *) out.data, out.size);
-	result = CStringGetTextDatum(pg_any_to_server(value, out.size, PG_UTF8));
-	pfree(out.data);
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(ScrubText(phi_bytes_of(value, strlen(value)), known, count));
 }

@@ -4,7 +4,8 @@
  *
  * What was not seen is not written: an UPDATE sets the columns whose new value
  * differs from what the view showed, so that a redacted value that is read and
- * written back changes nothing, and a text that looks like a mask is refused.
+ * written back changes nothing, and a text that looks like a mask, or like a
+ * scrubbed one, is refused.
  * An INSERT leaves columns without a value to the table's defaults.
  *
  * The statement on the table runs as the table's owner, with the table's schema
@@ -25,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "consent/consent.h"
+#include "core/scrub.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
@@ -96,13 +98,16 @@ static void
 RefuseMask(const WriteCall *call, int index)
 {
 	Form_pg_attribute column = TupleDescAttr(call->columns, index);
+	const ProtectedColumn *sealed = SealedColumn(call, index);
 	char *value;
 	bool masked;
 
-	if (column->atttypid != TEXTOID || !SealedColumn(call, index))
+	if (column->atttypid != TEXTOID || !sealed)
 		return;
 	value = TextDatumGetCString(call->new_values[index]);
-	masked = strstr(value, MASK) != NULL;
+	masked = strstr(value, MASK) != NULL ||
+			 (sealed->scrubbed && SessionForm(sealed->kind) != PHI_FORM_FULL &&
+			  phi_scrub_marked(phi_bytes_of(value, strlen(value))));
 	SecretWipe(value, strlen(value));
 	pfree(value);
 	if (!masked)

@@ -15,6 +15,7 @@
 #include "types/form.h"
 #include "types/pseudonym.h"
 #include "types/recipient.h"
+#include "types/scrubbed.h"
 #include "types/sealing.h"
 
 #include "audit/audit.h"
@@ -40,6 +41,7 @@ typedef struct RevealState
 	int key_end;			   /* argument after those of the key: the planner's mark, or none */
 	bool described;			   /* labels and attributes of the row come after the mark */
 	RowAttributes attributes;
+	RowIdentifiers *identifiers; /* what comes after a second mark; NULL: nothing */
 	const ProtectedColumn *column; /* of the last value, and the registry it is from */
 	uint64 registry_generation;
 	text *cap_name; /* of reveal_as: its form argument, as it was last, and what it means */
@@ -55,22 +57,34 @@ typedef struct RevealCall
 	const char *recipient; /* whose pseudonym a pseudonym is; NULL: the session's */
 } RevealCall;
 
-/* Find the mark after which the planner adds what is known of the value's row (consent/planner.c). */
+/*
+ * Find what the planner adds (consent/planner.c): a mark, the labels and
+ * attributes of the value's row where consents depend on them, and behind a
+ * second mark the row's identifiers where a text is scrubbed of them.
+ */
 static void
-FindMark(FunctionCallInfo fcinfo, RevealState *state)
+FindMarks(FunctionCallInfo fcinfo, RevealState *state)
 {
 	Oid mark = PhiType("planner_mark");
+	int at = 1;
 
-	state->key_end = PG_NARGS();
-	for (int i = 1; i < PG_NARGS(); i++)
-		if (get_fn_expr_argtype(fcinfo->flinfo, i) == mark)
-		{
-			state->key_end = i;
-			state->described = !PG_ARGISNULL(i) && PG_NARGS() == i + 2 + ROW_ATTRIBUTES;
-			break;
-		}
+	while (at < PG_NARGS() && get_fn_expr_argtype(fcinfo->flinfo, at) != mark)
+		at++;
+	state->key_end = at;
+	if (at == PG_NARGS() || PG_ARGISNULL(at++))
+		return;
+	state->described =
+		at + 1 + ROW_ATTRIBUTES <= PG_NARGS() && get_fn_expr_argtype(fcinfo->flinfo, at) != mark;
 	if (state->described)
-		AttributesInit(&state->attributes, fcinfo, state->key_end + 2);
+	{
+		AttributesInit(&state->attributes, fcinfo, at + 1);
+		at += 1 + ROW_ATTRIBUTES;
+	}
+	if (at < PG_NARGS() && get_fn_expr_argtype(fcinfo->flinfo, at) == mark)
+	{
+		state->identifiers = palloc0(sizeof(RowIdentifiers));
+		IdentifiersInit(state->identifiers, fcinfo, at);
+	}
 }
 
 /* The state of this call site. */
@@ -90,7 +104,7 @@ CallState(FunctionCallInfo fcinfo)
 	if (arguments[0] != TEXTOID) /* of reveal_pseudonym, whose values come after it */
 		state->inner = InnerOfEncrypted(arguments[0]);
 	initStringInfo(&state->keys);
-	FindMark(fcinfo, state);
+	FindMarks(fcinfo, state);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
@@ -140,9 +154,9 @@ static void
 CheckRow(FunctionCallInfo fcinfo, int first, RevealState *state, const phi_header *header,
 		 const ProtectedColumn *column)
 {
+	resetStringInfo(&state->keys);
 	if (state->key_end <= first)
 		return;
-	resetStringInfo(&state->keys);
 	KeyArguments(fcinfo, first, state->key_end, &state->keys);
 	if (header->row_token != TargetRowToken(column->uuid, &state->keys))
 		RaiseMoved(column, "row");
@@ -201,10 +215,10 @@ NothingIsRevealed(void)
 	return InSecurityRestrictedOperation() || PlanningInProgress();
 }
 
-/* Open a value for the user in a form, which is recorded before. */
+/* Open a value for the user in a form, which is recorded before; told: of what it is scrubbed, or NULL. */
 static Datum
 OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
-		   const phi_header *header, bool *isnull)
+		   const phi_header *header, const phi_known *told, bool *isnull)
 {
 	uint8 *bytes;
 	Size size;
@@ -213,7 +227,9 @@ OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum 
 	NoteSensitiveStatement();
 	DisclosureNote(column, form, header->subject_token, true);
 	bytes = OpenBytesOf(column, value, header, &size);
-	shown = ShowForm(inner, column->kind, form, bytes, size, isnull);
+	*isnull = false;
+	shown = told ? ScrubText(phi_bytes_of(bytes, size), told->list, told->count)
+				 : ShowForm(inner, column->kind, form, bytes, size, isnull);
 	SecretWipe(bytes, size);
 	pfree(bytes);
 	return shown;
@@ -242,6 +258,29 @@ OpenForRecipient(const ProtectedColumn *column, phi_form form, const char *recip
 	return shown;
 }
 
+/* Is a text of the column shown without identifiers in this form? */
+static bool
+IsScrubbed(const ProtectedColumn *column, InnerType inner, phi_form form)
+{
+	return column->scrubbed && inner == INNER_TEXT && form != PHI_FORM_FULL;
+}
+
+/* Open a text without the identifiers of its row; nothing where they are not all at hand. */
+static Datum
+OpenScrubbed(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *column,
+			 phi_form form, const phi_header *header, bool *isnull)
+{
+	RowIdentifiers *identifiers = state->identifiers;
+	Datum shown;
+
+	*isnull = !identifiers || !IdentifiersOpen(identifiers, fcinfo, column, header, &state->keys);
+	if (*isnull)
+		return (Datum) 0;
+	shown = OpenInForm(column, form, INNER_TEXT, PG_GETARG_DATUM(0), header, &identifiers->known, isnull);
+	IdentifiersWipe(identifiers);
+	return shown;
+}
+
 bool
 RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const phi_header *header,
 			 Datum *shown)
@@ -251,7 +290,7 @@ RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const 
 
 	if (form == PHI_FORM_NONE || form == PHI_FORM_PSEUDONYM || IsDead(header))
 		return false;
-	*shown = OpenInForm(column, form, inner, value, header, &isnull);
+	*shown = OpenInForm(column, form, inner, value, header, NULL, &isnull);
 	return !isnull;
 }
 
@@ -290,8 +329,10 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	else if (FormNeedsRecipient(form))
 		shown = OpenForRecipient(column, form, call->recipient, state->inner, PG_GETARG_DATUM(0),
 								 &header, &isnull);
+	else if (IsScrubbed(column, state->inner, form))
+		shown = OpenScrubbed(fcinfo, state, column, form, &header, &isnull);
 	else
-		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, &isnull);
+		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, NULL, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);

@@ -3,7 +3,8 @@
 #
 # times: lines "label number", one a round; ours and peer are labels in it, peer may be "-".
 # unit: ms or tps as measured; us and rows/s: microseconds a row, rows a second, from milliseconds
-# and rows; us/call: microseconds a transaction of a single client, from tps.
+# and rows; us/call: microseconds a transaction of a single client, from tps; MB/s: megabytes a
+# second, with megabytes for rows.
 # goal: "<= x" or ">= x" of the ratio ours / peer, without a peer of ours itself; "-" for none.
 use strict;
 use warnings;
@@ -16,7 +17,8 @@ my %convert = (
 	tps => sub { $_[0] },
 	'us/call' => sub { 1e6 / $_[0] },
 	us => sub { 1000 * $_[0] / $_[1] },
-	'rows/s' => sub { 1000 * $_[1] / $_[0] });
+	'rows/s' => sub { 1000 * $_[1] / $_[0] },
+	'MB/s' => sub { 1000 * $_[1] / $_[0] });
 my $to = $convert{$unit} or die "figure.pl: no unit is called $unit\n";
 
 sub median

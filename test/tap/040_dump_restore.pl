@@ -27,13 +27,14 @@ CREATE INDEX ON visit (patient);
 GRANT SELECT, INSERT, UPDATE, DELETE ON patient, visit TO clinician;
 GRANT SELECT ON patient, visit TO researcher;
 INSERT INTO patient (mrn, name, ssn, born, data, remark)
-	SELECT 'm' || i, 'Name ' || i, '987-65-' || 1000 + i, date '1950-01-01' + i, jsonb_build_object('n', i), repeat(md5(i::text), 100) FROM generate_series(1, 50) i;
+	SELECT 'm' || i, 'Name ' || i, '987-65-' || 1000 + i, date '1950-01-01' + i, jsonb_build_object('n', i), 'NAME ' || i || ' came. ' || repeat(md5(i::text), 100) FROM generate_series(1, 50) i;
 INSERT INTO visit SELECT i, i % 50 + 1, 2024 + i % 2, '2024-03-01 10:00+00', 'diagnosis ' || i FROM generate_series(1, 100) i;
 SQL
 ask($node, 'officer', <<'SQL', db => 'source');
 SELECT phi.classify('patient', c, k) FROM (VALUES ('mrn', 'none'), ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'),
 	('weight', 'other'), ('data', 'other'), ('remark', 'free_text')) AS v (c, k);
 SELECT phi.classify('visit', c, k) FROM (VALUES ('year', 'none'), ('seen', 'service_date'), ('diagnosis', 'diagnosis')) AS v (c, k);
+SELECT phi.set_free_text('patient', 'remark', 'scrubbed');
 SELECT phi.protect('patient', subject => 'id');
 SELECT phi.protect('visit', subject => 'patient', labels => 'tags');
 SELECT phi.set_rule('researcher', 'HRESCH', 'diagnosis', 'full');
@@ -85,7 +86,7 @@ sub seen
 	my ($server, $role, $db) = @_;
 
 	return ask($server, $role, 'SELECT * FROM ward.patient_redacted ORDER BY id; SELECT * FROM visit_redacted ORDER BY id, year;
-		' . ($role =~ /^(clinician|researcher)$/ ? 'SELECT born, weight FROM for_uni ORDER BY 1, 2; SELECT year, seen, diagnosis FROM visit_for_uni ORDER BY 1, 2, 3' : ''),
+		' . ($role =~ /^(clinician|researcher)$/ ? 'SELECT born, weight, left(remark, 40) FROM for_uni ORDER BY 1, 2, 3; SELECT year, seen, diagnosis FROM visit_for_uni ORDER BY 1, 2, 3' : ''),
 		db => $db);
 }
 
@@ -122,6 +123,7 @@ is(() = $seen{clinician} =~ /Name \d/g, 49, 'all patients but the one who denied
 like($seen{clinician}, qr/^902\|51\|2025\|\|ordinary\|$/m, 'and the partitioned one');
 unlike($seen{clinician}, qr/secret/, 'but no value under a label that needs consent');
 like($seen{researcher}, qr/^20\|m20\|\|\|1950-01-01\|/m, 'the researcher sees redacted forms');
+like($seen{clinician}, qr/^1950-01-01\|70\|\[NAME\] came/m, 'a text is scrubbed of its row\'s identifiers');
 is($seen{nobody}, '', 'and nobody nothing');
 
 # ---- dump ----

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "check.h"
-#include "core/scrub.h"
+#include "core/known.h"
 
 #define SPACE 2048
 
@@ -51,6 +51,13 @@ static const struct
 	{"lives at 12 North Oak St, Apt 4, Springfield, IL 62701-1234.", "lives at [ADDRESS]."},
 	{"25615 Tawastintie 72 Apt. 004, Knivsta", "[ADDRESS], Knivsta"},
 	{"P.O. Box 12, Salem, MA 01970", "[ADDRESS]"},
+	{"9 Elm Cove, Graz, Austria 8010; 12 Larch Ridge.\nPhone 5550",
+	 "[ADDRESS]; [ADDRESS].\nPhone 5550"},
+	{"PSC 3294, Box 9168\nAPO AA 61487 or Unit 0822 Box 8858", "[ADDRESS] or [ADDRESS]"},
+	{"USNS Roe\nFPO AE 09012, FPO AE", "[ADDRESS], [ADDRESS]"},
+	{"at Calle de la Luna 12, in Rue Monge", "at [ADDRESS], in Rue Monge"},
+	{"6 Minute Walk Test, 2 Trigger Point injections, via 2 tubes, Via Foley 16",
+	 "6 Minute Walk Test, 2 Trigger Point injections, via 2 tubes, [ADDRESS]"},
 	{"Suite 501 and zip 02139, 02139-0001, MA 02139", "[ADDRESS] and zip [ZIP], [ZIP], MA [ZIP]"},
 	/* names behind a title or before a degree */
 	{"Dr. Jane Q. Roe and Mrs O'Neil-Smith came", "Dr. [NAME] and Mrs [NAME] came"},
@@ -58,6 +65,19 @@ static const struct
 	{"Patient: Jane Roe, 40", "Patient: [NAME], 40"},
 	{"Jane Roe, MD", "[NAME], MD"},
 	{"Dr. said no", "Dr. said no"},
+	/* common names without either */
+	{"told Jennifer's aunt, JENNIFER ROE and Tyrone Q. Zzyzx",
+	 "told [NAME]'s aunt, [NAME] and [NAME]"},
+	{"Smith, Jane A. Doe; Grant Smith; Hope Elizabeth Roe", "[NAME]; [NAME]; [NAME]"},
+	{"Grant it, Will the patient. Hope is Rich. Mark May 5",
+	 "Grant it, Will the patient. Hope is Rich. Mark [DATE]"},
+	{"Jennifer Monday, Thomas Hospital", "[NAME] Monday, [NAME] Hospital"},
+	{"jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man",
+	 "jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man"},
+	{"Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
+	 "Kaposi, Allen test",
+	 "Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
+	 "Kaposi, Allen test"},
 	/* clinical text that stays */
 	{"BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5.",
 	 "BP 120/80, HR 72, T 37.5, 5/10 pain, 2-3 tablets, L4-L5, A1C 6.5, dose 10.5."},
@@ -110,6 +130,65 @@ test_known(void)
 	CHECK(scrubs_to("Will\n  Roe on elm  street", "[NAME] on [ADDRESS]", values, count));
 	CHECK(scrubs_to("no 47-11 or 47110, 1234, 99, x", "no [MRN] or 47110, [ACCOUNT], 99, x", values,
 					count));
+	CHECK(scrubs_to("4711 2 tablets", "[MRN] 2 tablets", values, count));
+}
+
+/* What the values of a row tell. */
+static void
+test_row(void)
+{
+	static const struct
+	{
+		phi_kind kind;
+		const char *value;
+	} row[] = {{PHI_KIND_NAME, "Dr. M\xc3\xbcller-Roe, Zia van der Qux"},
+			   {PHI_KIND_ADDRESS, "12 Wexcombe Rise, Apt 3; Puddleby"},
+			   {PHI_KIND_CITY, "Reading"},
+			   {PHI_KIND_ZIP, "02139-4307"},
+			   {PHI_KIND_PHONE, "+1 (617) 555-0100"},
+			   {PHI_KIND_EMAIL, "zia77@x.org"},
+			   {PHI_KIND_SSN, "123-45-6789"},
+			   {PHI_KIND_MRN, "MRN-0042"},
+			   {PHI_KIND_DEVICE, "A1"},
+			   {PHI_KIND_BIRTH_DATE, "1931-05-17"},
+			   {PHI_KIND_DIAGNOSIS, "asthma"}};
+	static phi_known told;
+	size_t before;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		CHECK(phi_known_add(&told, row[i].kind, phi_bytes_of(row[i].value, strlen(row[i].value))) ==
+			  PHI_OK);
+	CHECK(phi_known_add_date(&told, 1931, 12, 3, true) == PHI_OK);
+	CHECK(scrubs_to("Zia, M\xc3\x9cLLER, Qux; van der and Dr, zia. m\xc3\xbcller-roe",
+					"[NAME], [NAME], [NAME]; van der and Dr, zia. m\xc3\xbcller-roe", told.list,
+					told.count));
+	CHECK(scrubs_to("Wexcombe Rise in puddleby and Puddleby, reading in Reading",
+					"[ADDRESS] in puddleby and [ADDRESS], reading in [ADDRESS]", told.list,
+					told.count));
+	CHECK(scrubs_to("02139, 6175550100, zia77, ends 6789, no 0042 2 a day",
+					"[ZIP], [PHONE], [EMAIL], ends [SSN], no [MRN] 2 a day", told.list,
+					told.count));
+	CHECK(scrubs_to("5/17, 05/17, 17.5. and 12/3 of 1931; 17/5, asthma, A1",
+					"[DATE], [DATE], [DATE] and [DATE] of [DATE]; 17/5, asthma, A1", told.list,
+					told.count));
+	CHECK(!phi_known_kind(PHI_KIND_DIAGNOSIS) && !phi_known_kind(PHI_KIND_FREE_TEXT) &&
+		  phi_known_kind(PHI_KIND_FAX));
+	before = told.count;
+	while (phi_known_add(&told, PHI_KIND_NAME, phi_bytes_of("Roe", 3)) == PHI_OK)
+		;
+	CHECK(before < PHI_SCRUB_KNOWN_MAX && told.count == PHI_SCRUB_KNOWN_MAX);
+	CHECK(phi_known_add_date(&told, 2000, 1, 1, false) == PHI_ERR_SPACE);
+}
+
+/* What a scrubbed text has, and another has not. */
+static void
+test_marked(void)
+{
+	CHECK(phi_scrub_marked(phi_bytes_of("seen [DATE]", 11)) &&
+		  phi_scrub_marked(phi_bytes_of("[ID]", 4)));
+	CHECK(phi_scrub_marked(phi_bytes_of("a 90+ man", 9)));
+	CHECK(!phi_scrub_marked(phi_bytes_of("seen [date] [NAME", 17)) &&
+		  !phi_scrub_marked(phi_bytes_of("", 0)));
 }
 
 /* Half a megabyte of what makes a recognizer look far, under a second for each. */
@@ -140,6 +219,40 @@ test_time(void)
 	free(text);
 }
 
+/* A megabyte of an ordinary note with as many values known as there may be. */
+static void
+test_told_time(void)
+{
+	static const char note[] = "Patient came back today after a long walk and has no pain. ";
+	static phi_scrub_known values[PHI_SCRUB_KNOWN_MAX];
+	static char spellings[PHI_SCRUB_KNOWN_MAX][8];
+	size_t size = 1024 * 1024;
+	uint8_t *text = malloc(size);
+	phi_scrubber scrubber;
+	phi_span span;
+	clock_t begun;
+
+	CHECK(text != NULL);
+	if (text == NULL)
+		return;
+	for (size_t i = 0; i < PHI_SCRUB_KNOWN_MAX; i++)
+	{
+		snprintf(spellings[i], sizeof(spellings[i]), "%c%c%02u", (char) ('A' + i % 26),
+				 (char) ('a' + i / 26), (unsigned) (i % 100));
+		values[i] = known(spellings[i], PHI_SCRUB_NAME);
+	}
+	for (size_t at = 0; at < size; at++)
+		text[at] = (uint8_t) note[at % (sizeof(note) - 1)];
+	scrubber = phi_scrub_begin(phi_bytes_of(text, size), values, PHI_SCRUB_KNOWN_MAX);
+	begun = clock();
+	while (phi_scrub_next(&scrubber, &span))
+		;
+	printf("# a megabyte with %d known values: %.2f s\n", PHI_SCRUB_KNOWN_MAX,
+		   (double) (clock() - begun) / CLOCKS_PER_SEC);
+	CHECK(clock() - begun < 3 * CLOCKS_PER_SEC);
+	free(text);
+}
+
 int
 main(void)
 {
@@ -147,7 +260,12 @@ main(void)
 	test_forms();
 	CHECK_CASE("by what is known");
 	test_known();
+	CHECK_CASE("by what the row tells");
+	test_row();
+	CHECK_CASE("what was scrubbed");
+	test_marked();
 	CHECK_CASE("in linear time");
 	test_time();
+	test_told_time();
 	return check_done();
 }
