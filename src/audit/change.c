@@ -69,12 +69,14 @@ typedef struct ChangeScan
 	int batch_capacity; /* entries in one event */
 	bool each_column;   /* events name the columns that changed */
 	const ImageShape *shape; /* with capture of rows; or NULL */
-	FmgrInfo key_output[INDEX_MAX_KEYS];
-	Batch batches[BATCHES];
 	int batch_count;
+	int batches_made; /* so many were in use: they have a context */
 	MemoryContext run;
 	MemoryContext row;
 	StringInfoData image; /* the row being digested */
+	/* Large, and filled as far as needed. */
+	FmgrInfo key_output[INDEX_MAX_KEYS];
+	Batch batches[BATCHES];
 } ChangeScan;
 
 /* ---- one row ---- */
@@ -322,6 +324,8 @@ BatchFor(ChangeScan *scan, const Bitmapset *columns, bool moved)
 			WriteBatch(scan, &scan->batches[i]);
 		scan->batch_count = 0;
 	}
+	if (scan->batch_count == scan->batches_made)
+		memset(&scan->batches[scan->batches_made++], 0, sizeof(Batch));
 	batch = &scan->batches[scan->batch_count++];
 	BeginBatch(scan, batch, columns, moved);
 	return batch;
@@ -468,7 +472,7 @@ BeginScan(ChangeScan *scan, Relation relation, int64 rows)
 	bool is_varlena;
 	int i;
 
-	memset(scan, 0, sizeof(*scan));
+	memset(scan, 0, offsetof(ChangeScan, key_output));
 	scan->relation = relation;
 	scan->policy = RegistryRelation(RelationGetRelid(relation));
 	scan->batch_capacity = (int) Min(Max(rows, 1) * 2, AUDIT_BATCH_ROWS);

@@ -56,7 +56,7 @@ typedef struct KnownFunction
 
 Starting *InnermostStarting = NULL;
 
-/* The closed executions that reveal, by their QueryDesc; NULL when there were none in the transaction. */
+/* The closed executions that reveal, by their QueryDesc; NULL when there was none yet. */
 static HTAB *Closed = NULL;
 
 /* What was found out about functions, while the catalogs are as then. */
@@ -268,8 +268,9 @@ ClosedExecution(QueryDesc *desc)
 void
 ClosedForget(void)
 {
-	if (Closed != NULL)
-		hash_destroy(Closed);
+	if (Closed == NULL || hash_get_num_entries(Closed) == 0)
+		return;
+	hash_destroy(Closed);
 	Closed = NULL;
 }
 

@@ -14,8 +14,8 @@
 
 #include "access/htup.h"
 #include "audit/queue.h"
-#include "catalog/indexing.h"
 #include "core/merkle.h"
+#include "nodes/execnodes.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
 
@@ -96,13 +96,20 @@ extern Oid LogPartition(const AuditLog *log, TimestampTz when);
 /* The partition that takes an event recorded now, or 0 where there is none; makes nothing. */
 extern Oid LogPartitionNow(const AuditLog *log);
 
+typedef struct LogIndex
+{
+	Relation relation;
+	IndexInfo *info;
+} LogIndex;
+
 typedef struct LogWriter
 {
 	Relation relation;
-	CatalogIndexState indexes;
+	int index_count;
+	LogIndex *indexes; /* in the context that LogWriterOpen was called in */
 } LogWriter;
 
-/* The table must have as many columns as given; the lock is kept to the end of the transaction. */
+/* The table must have as many columns as given; locks are kept to the end of the transaction. */
 extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns);
 extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
 extern void LogWriterClose(LogWriter *writer);

@@ -373,6 +373,17 @@ QueueExpectEvent(void)
 	EventExpected = true;
 }
 
+/*
+ * Does the worker know already that there is something to do?  Unlocked: it
+ * forgets only when it looks, and then the time counts from there.
+ */
+static bool
+ActivityNoted(void)
+{
+	return Known != NONE && QueueArea->databases[Known].database == MyDatabaseId &&
+		   QueueArea->databases[Known].worker != NULL && QueueArea->databases[Known].active;
+}
+
 /* Transaction callback: have a worker seal what this transaction commits. */
 static void
 AnnounceEvents(XactEvent event, void *arg)
@@ -382,7 +393,7 @@ AnnounceEvents(XactEvent event, void *arg)
 	if (!EventExpected)
 		return;
 	if (event == XACT_EVENT_PRE_COMMIT && QueueArea != NULL && IsUnderPostmaster &&
-		!IsBinaryUpgrade)
+		!IsBinaryUpgrade && !ActivityNoted())
 	{
 		(void) EnsureWorker();
 		LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
@@ -130,6 +131,15 @@ AttributeStatisticsTarget(VacAttrStats *stats)
 #else
 #define AnalyzeDelayPoint() vacuum_delay_point()
 #endif
+
+/* The last row of a statement is in an index: from 17 on it may have put something off till then. */
+static inline void
+IndexInsertsDone(Relation index, IndexInfo *info)
+{
+#if PG_VERSION_NUM >= 170000
+	index_insert_cleanup(index, info);
+#endif
+}
 
 /* Give an executor state made by hand a range table of one entry. */
 static inline void

@@ -34,6 +34,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 
+#define NATIVE_FUNCTIONS 64
+
 static planner_hook_type PreviousPlanner = NULL;
 static needs_fmgr_hook_type PreviousNeeds = NULL;
 static ProcessUtility_hook_type PreviousUtility = NULL;
@@ -50,6 +52,10 @@ typedef struct Nesting
 } Nesting;
 
 static Nesting Now = {0, false, 0};
+
+/* Functions in C that NeedsCall() was asked about, each in its place, while the catalogs are as then. */
+static Oid Native[NATIVE_FUNCTIONS];
+static uint64 NativeGeneration = 0;
 
 /* Does the statement write? */
 static bool
@@ -218,6 +224,16 @@ IsUserCode(const FormData_pg_proc *form)
 	}
 }
 
+/* Remember a function in C, which no role can make anything else. */
+static void
+RememberNative(Oid function)
+{
+	if (NativeGeneration != CatalogGeneration())
+		memset(Native, 0, sizeof(Native));
+	NativeGeneration = CatalogGeneration();
+	Native[function % NATIVE_FUNCTIONS] = function;
+}
+
 /* Hook: must the function be called by way of fmgr_hook, and not be inlined? */
 static bool
 NeedsCall(Oid function)
@@ -227,10 +243,14 @@ NeedsCall(Oid function)
 
 	if (needs || function < FirstNormalObjectId || !RegistryHasRelations())
 		return needs;
+	if (NativeGeneration == CatalogGeneration() && Native[function % NATIVE_FUNCTIONS] == function)
+		return false;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	needs = IsUserCode((Form_pg_proc) GETSTRUCT(tuple));
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+		RememberNative(function);
 	ReleaseSysCache(tuple);
 	return needs;
 }

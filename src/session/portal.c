@@ -33,6 +33,7 @@ typedef struct OpenQuery
 	phi_purpose purpose;
 } OpenQuery;
 
+/* The queries that run; made by the first one, and kept while every query ends by itself. */
 static HTAB *OpenQueries = NULL;
 static ExecutorStart_hook_type PreviousStart = NULL;
 static ExecutorRun_hook_type PreviousRun = NULL;
@@ -165,7 +166,7 @@ EndQuery(QueryDesc *desc)
 static void
 ForgetQueries(XactEvent event, void *arg)
 {
-	if (!OpenQueries ||
+	if (!OpenQueries || hash_get_num_entries(OpenQueries) == 0 ||
 		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
 		return;
 	hash_destroy(OpenQueries);
