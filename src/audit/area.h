@@ -16,7 +16,12 @@
 
 #define QUEUE_DATABASES 128
 #define QUEUE_SHARE     (QUEUE_SLOTS / 2) /* places of one database */
+#define WAKE_PLACES     4                 /* in use by one database: the worker is woken though nobody waits */
 #define NONE            (-1)
+
+/* In a place a record has its size before it. */
+#define RECORD_HEADER  MAXALIGN(sizeof(Size))
+#define RECORD_ROOM(n) (RECORD_HEADER + MAXALIGN(n))
 
 typedef enum SlotState
 {
@@ -36,8 +41,8 @@ typedef struct QueueSlot
 	int database; /* index of its QueueDatabase */
 	PGPROC *owner;
 	XLogRecPtr lsn; /* for the owner to flush, or invalid */
-	Size size;
-	uint8 record[QUEUE_RECORD_SIZE];
+	Size size;      /* of the records with their headers: one, or several that nobody waits for */
+	uint8 records[RECORD_ROOM(QUEUE_RECORD_SIZE)];
 } QueueSlot;
 
 typedef struct QueueDatabase
@@ -50,6 +55,7 @@ typedef struct QueueDatabase
 	int used; /* places */
 	int first;
 	int last;
+	int open; /* queued place that takes more records that nobody waits for, or NONE */
 } QueueDatabase;
 
 typedef struct Queue

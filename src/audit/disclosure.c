@@ -338,8 +338,11 @@ DescribeShown(EventRow *row, const DisclosedRelation *entry)
 
 		if (!shown->pending)
 			continue;
-		appendStringInfo(&forms, "%s%s %s", forms.len > 0 ? ", " : "",
-						 quote_identifier(NameStr(shown->name)), phi_form_name(shown->form));
+		if (forms.len > 0)
+			appendStringInfoString(&forms, ", ");
+		appendStringInfoString(&forms, quote_identifier(NameStr(shown->name)));
+		appendStringInfoChar(&forms, ' ');
+		appendStringInfoString(&forms, phi_form_name(shown->form));
 		for (j = 0; j < count && strcmp(names[j], NameStr(shown->name)) != 0; j++)
 			;
 		if (j == count)

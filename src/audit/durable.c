@@ -38,6 +38,9 @@ static int Timeout = 10000;
 /* The catalog generation under which the extension and the log were found to be committed. */
 static uint64 CommittedGeneration = 0;
 
+/* The transaction that last ran a command which may lock tables against others. */
+static LocalTransactionId CommandTransaction = InvalidLocalTransactionId;
+
 int
 DurableTimeout(void)
 {
@@ -90,7 +93,10 @@ Uncommitted(const AuditLog *log)
 	return false;
 }
 
-/* Has this transaction locked a table of the log, or a catalog, against the worker? */
+/*
+ * Has this transaction locked a table of the log, or a catalog, against the
+ * worker?  Queries take no lock that strong.
+ */
 static bool
 LockedAgainst(const AuditLog *log)
 {
@@ -98,11 +104,34 @@ LockedAgainst(const AuditLog *log)
 	bool locked = false;
 	int i;
 
+	if (CommandTransaction != CurrentLocalTransaction())
+		return false;
 	for (i = 0; i < lengthof(catalogs); i++)
 		locked = locked || RelationLockedByMe(catalogs[i], AccessExclusiveLock);
 	return locked || (log != NULL && (RelationLockedByMe(log->event, ShareLock) ||
 									  RelationLockedByMe(log->sequence, ShareRowExclusiveLock) ||
 									  RelationLockedByMe(LogPartitionNow(log), ShareLock)));
+}
+
+void
+DurableNoteCommand(const Node *command)
+{
+	switch (nodeTag(command))
+	{
+		case T_TransactionStmt:
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+		case T_PrepareStmt:
+		case T_ExecuteStmt:
+		case T_DeallocateStmt:
+		case T_DeclareCursorStmt:
+		case T_FetchStmt:
+		case T_ClosePortalStmt:
+			break;
+		default:
+			CommandTransaction = CurrentLocalTransaction();
+			break;
+	}
 }
 
 bool

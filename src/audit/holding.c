@@ -293,6 +293,7 @@ HoldingUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	if (DisclosureHeld())
 		DisclosureOpened();
+	DurableNoteCommand(statement->utilityStmt);
 	PG_TRY();
 	{
 		/* Code that it runs by itself has no held result. */

@@ -151,6 +151,9 @@ extern void EventWriterOpen(LogWriter *writer, Oid partition);
  */
 extern void DurableRequire(void);
 
+/* A utility command is about to run: it may take locks that the worker would wait for. */
+extern void DurableNoteCommand(const Node *command);
+
 /* Does this transaction stand in the worker's way? */
 extern bool DurableObstructed(void);
 

@@ -5,8 +5,9 @@
  * There are QUEUE_SLOTS places for all databases; one database has at most
  * half of them, so that a worker that hangs does not stop the others.  A
  * session fills a place, links it to its database's list and waits on its own
- * latch; the worker takes the list in order and says what became of each.  A
- * place belongs to the session while it is being filled and when it is
+ * latch; the worker takes the list in order and says what became of each.
+ * Records that nobody waits for share a place while it has room.  A place
+ * belongs to the session while it is being filled and when it is
  * finished, to the list while it is queued, and to the worker from taking to
  * finishing.  A session that gives up (cancel, time limit) unlinks what is
  * queued and disowns what is taken: nothing of it is left for the next
@@ -59,7 +60,7 @@ InitializeQueue(void *area)
 		queue->slots[i].next = i + 1 < QUEUE_SLOTS ? i + 1 : NONE;
 	}
 	for (i = 0; i < QUEUE_DATABASES; i++)
-		queue->databases[i].first = queue->databases[i].last = NONE;
+		queue->databases[i].first = queue->databases[i].last = queue->databases[i].open = NONE;
 }
 
 /* ---- lists; the lock is held ---- */
@@ -204,9 +205,54 @@ QueueRegisterExit(void)
 
 /* ---- putting and waiting ---- */
 
+/* Add a record to a place that has room for it. */
+static void
+AddRecord(QueueSlot *slot, const void *record, Size size)
+{
+	memcpy(slot->records + slot->size, &size, sizeof(size));
+	memcpy(slot->records + slot->size + RECORD_HEADER, record, size);
+	slot->size += RECORD_ROOM(size);
+}
+
+/* A free place of this database, to be linked; NONE where it may have no more. */
+static int
+TakePlace(int entry, bool waited)
+{
+	QueueDatabase *database;
+	QueueSlot *slot;
+	int index;
+
+	if (entry == NONE || QueueArea->databases[entry].used >= QUEUE_SHARE || QueueArea->free == NONE)
+		return NONE;
+	database = &QueueArea->databases[entry];
+	index = QueueArea->free;
+	slot = &QueueArea->slots[index];
+	QueueArea->free = slot->next;
+	database->used++;
+	slot->database = entry;
+	slot->waited = waited;
+	slot->disowned = false;
+	slot->owner = waited ? MyProc : NULL;
+	slot->lsn = InvalidXLogRecPtr;
+	slot->size = 0;
+	return index;
+}
+
+/* The open place of this database if it has room for a record, or NONE. */
+static int
+OpenPlace(int entry, Size size)
+{
+	int index = entry == NONE ? NONE : QueueArea->databases[entry].open;
+
+	return index == NONE || QueueArea->slots[index].size + RECORD_ROOM(size) >
+								sizeof(QueueArea->slots[index].records)
+			   ? NONE
+			   : index;
+}
+
 /*
  * Put a record where there is a place; false where there is none.  The worker
- * is woken at once if urgent, and otherwise when half a group is together: it looks
+ * is woken at once if urgent, and otherwise when some places are full: it looks
  * by itself every second.
  */
 static bool
@@ -214,31 +260,24 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 {
 	QueueDatabase *database;
 	Latch *latch = NULL;
-	QueueSlot *slot;
 	int index;
 	int entry;
 
 	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
 	entry = QueueFindDatabase(MyDatabaseId, true);
-	index =
-		entry != NONE && QueueArea->databases[entry].used < QUEUE_SHARE ? QueueArea->free : NONE;
+	index = waited ? NONE : OpenPlace(entry, size);
 	if (index != NONE)
+		AddRecord(&QueueArea->slots[index], record, size);
+	else if ((index = TakePlace(entry, waited)) != NONE)
 	{
-		slot = &QueueArea->slots[index];
 		database = &QueueArea->databases[entry];
-		QueueArea->free = slot->next;
-		database->used++;
 		database->active = true;
-		slot->database = entry;
-		slot->waited = waited;
-		slot->disowned = false;
-		slot->owner = waited ? MyProc : NULL;
-		slot->lsn = InvalidXLogRecPtr;
-		slot->size = size;
-		memcpy(slot->record, record, size);
-		if (database->worker != NULL && (urgent || database->used == QUEUE_GROUP / 2))
-			latch = &database->worker->procLatch;
+		AddRecord(&QueueArea->slots[index], record, size);
 		QueueLink(index);
+		if (!waited)
+			database->open = index;
+		if (database->worker != NULL && (urgent || database->used == WAKE_PLACES))
+			latch = &database->worker->procLatch;
 	}
 	LWLockRelease(&QueueArea->lock);
 	if (index == NONE)

@@ -16,7 +16,7 @@
 
 #define QUEUE_SLOTS       256
 #define QUEUE_RECORD_SIZE (16 * 1024) /* bytes of one record at most */
-#define QUEUE_GROUP       64          /* records in one transaction of the worker */
+#define QUEUE_GROUP       64          /* places in one transaction of the worker */
 
 /* What became of a record. */
 typedef enum QueueOutcome
@@ -58,9 +58,11 @@ extern void QueueStopWorker(Oid database);
 /* This process is the worker of its database; false when there is one already. */
 extern bool QueueServe(void);
 
-/* Take up to limit records; returns their number. */
+/* Take up to limit places; returns their number. */
 extern int QueueTake(int *slots, int limit);
-extern const void *QueueRecord(int slot, Size *size);
+
+/* The record at *offset of a place, 0 for the first, and where the next one is; NULL behind the last. */
+extern const void *QueueRecord(int slot, Size *offset);
 
 /* They are written as far as lsn, which whoever waits is to flush unless it is invalid. */
 extern void QueueWritten(const int *slots, int count, XLogRecPtr lsn);

@@ -42,6 +42,8 @@ QueueTake(int *slots, int limit)
 	while (count < limit && database->first != NONE)
 	{
 		slots[count] = database->first;
+		if (database->open == database->first)
+			database->open = NONE;
 		QueueUnlink(database->first);
 		pg_atomic_write_u32(&QueueArea->slots[slots[count]].state, SLOT_TAKEN);
 		count++;
@@ -51,10 +53,48 @@ QueueTake(int *slots, int limit)
 }
 
 const void *
-QueueRecord(int slot, Size *size)
+QueueRecord(int slot, Size *offset)
 {
-	*size = QueueArea->slots[slot].size;
-	return QueueArea->slots[slot].record;
+	const QueueSlot *place = &QueueArea->slots[slot];
+	const uint8 *record = place->records + *offset;
+	Size size;
+
+	if (*offset >= place->size)
+		return NULL;
+	memcpy(&size, record, sizeof(size));
+	*offset += RECORD_ROOM(size);
+	return record + RECORD_HEADER;
+}
+
+/*
+ * A place whose records could not be written: the latter half of them goes to
+ * a place of its own, if one is free, so that a record that cannot be written
+ * is alone in the end.
+ */
+static void
+SplitPlace(int index)
+{
+	QueueSlot *slot = &QueueArea->slots[index];
+	QueueSlot *other;
+	int free = QueueArea->free;
+	Size half = 0;
+	Size next = 0;
+
+	while (QueueRecord(index, &next) != NULL && (half == 0 || next <= slot->size / 2))
+		half = next;
+	if (half == slot->size || free == NONE)
+		return;
+	other = &QueueArea->slots[free];
+	QueueArea->free = other->next;
+	QueueArea->databases[slot->database].used++;
+	other->database = slot->database;
+	other->waited = other->disowned = false;
+	other->owner = NULL;
+	other->lsn = InvalidXLogRecPtr;
+	other->size = slot->size - half;
+	memcpy(other->records, slot->records + half, other->size);
+	slot->size = half;
+	QueueLink(free);
 }
 
 /* Tell the owners what became of their records; those of nobody are freed, or queued again. */
@@ -80,7 +120,11 @@ Finish(const int *slots, int count, XLogRecPtr lsn, bool written)
 		else if (written || slot->disowned)
 			QueueFreeSlot(slots[i]);
 		else
+		{
 			QueueLink(slots[i]);
+			if (count == 1)
+				SplitPlace(slots[i]);
+		}
 	}
 	LWLockRelease(&QueueArea->lock);
 	for (i = 0; i < latch_count; i++)

@@ -8,11 +8,11 @@
  * renamed or moved.  It connects as the bootstrap superuser, and sets every
  * setting that a database's or a role's defaults could turn against it.
  *
- * A round takes up to QUEUE_GROUP records, writes them in one transaction and
+ * A round takes up to QUEUE_GROUP places, writes their records in one transaction and
  * wakes those who wait.  Where nobody asks for synchronous replication the
  * transaction commits asynchronously and each waiting session flushes the log
  * itself: the next round's work overlaps with the flush of this one's.  After
- * a round that failed, records go one by one until one is written, so that a
+ * a round that failed, places go one by one until one is written, so that a
  * bad one does not take others with it.
  *
  * On SIGTERM (shutdown) what is queued is still written, without waiting for a
@@ -65,7 +65,7 @@ static int SealInterval = 1000;
 typedef struct WorkerState
 {
 	MemoryContext context; /* of one round */
-	int limit;             /* records in a round */
+	int limit;             /* places in a round */
 	TimestampTz active;    /* when there was last something to do */
 	TimestampTz seal_after;
 	TimestampTz drain_after; /* the spool */
@@ -250,36 +250,54 @@ Reload(void)
 
 /* ---- work ---- */
 
+/* What WriteRecords has open. */
+typedef struct RecordWriter
+{
+	const AuditLog *log;
+	Oid partition; /* or 0 */
+	LogWriter writer;
+} RecordWriter;
+
+/* Write one record. */
+static void
+WriteRecord(RecordWriter *to, MinimalTuple record)
+{
+	EventRow row;
+	Oid partition;
+
+	EventFromRecord(&row, record);
+	partition = LogPartition(to->log, DatumGetTimestampTz(row.values[EVENT_RECORDED_AT]));
+	if (to->partition != partition)
+	{
+		if (OidIsValid(to->partition))
+			LogWriterClose(&to->writer);
+		EventWriterOpen(&to->writer, partition);
+		to->partition = partition;
+	}
+	EventNumber(&row, to->log);
+	LogWriterAppend(&to->writer, row.values, row.isnull);
+}
+
 /* Write the records of these places, within the current transaction. */
 static void
 WriteRecords(const int *slots, int count)
 {
-	const AuditLog *log = AuditLogRequire();
-	Oid open = InvalidOid;
-	LogWriter writer;
-	EventRow row;
+	RecordWriter to = {AuditLogRequire(), InvalidOid};
 	int i;
 
 	for (i = 0; i < count; i++)
 	{
-		Size size;
-		MinimalTuple record = (MinimalTuple) QueueRecord(slots[i], &size);
-		Oid partition;
+		const void *record;
+		Size next = 0;
 
-		EventFromRecord(&row, record);
-		partition = LogPartition(log, DatumGetTimestampTz(row.values[EVENT_RECORDED_AT]));
-		if (open != partition)
+		while ((record = QueueRecord(slots[i], &next)) != NULL)
 		{
-			if (OidIsValid(open))
-				LogWriterClose(&writer);
-			EventWriterOpen(&writer, partition);
-			open = partition;
+			WriteRecord(&to, (MinimalTuple) record);
+			State.unsealed++;
 		}
-		EventNumber(&row, log);
-		LogWriterAppend(&writer, row.values, row.isnull);
 	}
-	if (OidIsValid(open))
-		LogWriterClose(&writer);
+	if (OidIsValid(to.partition))
+		LogWriterClose(&to.writer);
 }
 
 /* Run work in a transaction of its own; returns 0 or the SQLSTATE of its error, which is logged. */
@@ -313,7 +331,7 @@ InTransaction(void (*work)(const int *slots, int count), const int *slots, int c
 	return code;
 }
 
-/* One round; returns the number of records, negative where they could not be written. */
+/* One round; returns the number of places, negative where they could not be written. */
 static int
 Round(void)
 {
@@ -331,7 +349,6 @@ Round(void)
 	}
 	QueueWritten(slots, count, State.flushed ? InvalidXLogRecPtr : XactLastCommitEnd);
 	State.limit = QUEUE_GROUP;
-	State.unsealed += count;
 	return count;
 }
 
