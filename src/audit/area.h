@@ -40,8 +40,7 @@ typedef struct QueueSlot
 	int next;
 	int database; /* index of its QueueDatabase */
 	PGPROC *owner;
-	XLogRecPtr lsn; /* for the owner to flush, or invalid */
-	Size size;      /* of the records with their headers: one, or several that nobody waits for */
+	Size size; /* of the records with their headers: one, or several that nobody waits for */
 	uint8 records[RECORD_ROOM(QUEUE_RECORD_SIZE)];
 } QueueSlot;
 

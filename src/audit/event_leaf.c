@@ -20,8 +20,8 @@
  */
 #include "audit/log.h"
 
+#include "access/tupmacs.h"
 #include "catalog/pg_type.h"
-#include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -92,6 +92,26 @@ CheckEventColumns(TupleDesc columns)
 	}
 }
 
+/* Room for size more bytes at the end of a leaf, which count as its. */
+static inline uint8 *
+Extend(StringInfo leaf, Size size)
+{
+	uint8 *room;
+
+	if (unlikely((Size) (leaf->maxlen - leaf->len) <= size))
+		enlargeStringInfo(leaf, (int) Min(size, (Size) MaxAllocSize));
+	room = (uint8 *) leaf->data + leaf->len;
+	leaf->len += (int) size;
+	return room;
+}
+
+/* Append bytes. */
+static void
+AppendBytes(StringInfo leaf, const void *bytes, Size size)
+{
+	memcpy(Extend(leaf, size), bytes, size);
+}
+
 /* Append a text in UTF-8. */
 static void
 AppendText(StringInfo leaf, const text *value)
@@ -102,11 +122,11 @@ AppendText(StringInfo leaf, const text *value)
 
 	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII)
 	{
-		appendBinaryStringInfo(leaf, stored, size);
+		AppendBytes(leaf, stored, size);
 		return;
 	}
 	converted = pg_server_to_any(stored, size, PG_UTF8);
-	appendBinaryStringInfo(leaf, converted, converted == stored ? size : strlen(converted));
+	AppendBytes(leaf, converted, converted == stored ? size : strlen(converted));
 	if (converted != stored)
 		pfree(converted);
 }
@@ -122,7 +142,7 @@ CloseSize(StringInfo leaf, int at)
 static int
 OpenSize(StringInfo leaf)
 {
-	appendStringInfoSpaces(leaf, 4);
+	(void) Extend(leaf, 4);
 	return leaf->len;
 }
 
@@ -130,26 +150,31 @@ OpenSize(StringInfo leaf)
 static void
 AppendArray(StringInfo leaf, FieldForm form, ArrayType *array)
 {
-	ArrayIterator iterator = array_create_iterator(array, 0, NULL);
-	Datum element;
-	bool isnull;
+	int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	const char *element = ARR_DATA_PTR(array);
+	const bits8 *present = ARR_NULLBITMAP(array);
+	int i;
 
-	pq_sendint32(leaf, ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)));
-	while (array_iterate(iterator, &element, &isnull))
+	phi_put_u32(Extend(leaf, 4), (uint32) count);
+	for (i = 0; i < count; i++)
 	{
-		if (isnull)
+		if (present != NULL && (present[i / 8] & (1 << (i % 8))) == 0)
 			continue; /* none of ours: the count gives it away */
 		if (form == FIELD_INT8_ARRAY)
-			pq_sendint64(leaf, DatumGetInt64(element));
+		{
+			phi_put_u64(Extend(leaf, 8), (uint64) *(const int64 *) element);
+			element += sizeof(int64);
+		}
 		else
 		{
 			int at = OpenSize(leaf);
 
-			AppendText(leaf, DatumGetTextPP(element));
+			element = (const char *) att_align_pointer(element, TYPALIGN_INT, -1, element);
+			AppendText(leaf, DatumGetTextPP(PointerGetDatum(element)));
 			CloseSize(leaf, at);
+			element = att_addlength_pointer(element, -1, element);
 		}
 	}
-	array_free_iterator(iterator);
 }
 
 /* Append the value of one column. */
@@ -161,21 +186,21 @@ AppendValue(StringInfo leaf, FieldForm form, Datum value)
 	switch (form)
 	{
 		case FIELD_INT4:
-			pq_sendint32(leaf, DatumGetUInt32(value));
+			phi_put_u32(Extend(leaf, 4), DatumGetUInt32(value));
 			break;
 		case FIELD_INT8:
-			pq_sendint64(leaf, DatumGetInt64(value));
+			phi_put_u64(Extend(leaf, 8), (uint64) DatumGetInt64(value));
 			break;
 		case FIELD_TEXT:
 			AppendText(leaf, DatumGetTextPP(value));
 			break;
 		case FIELD_BYTES:
 			bytes = DatumGetByteaPP(value);
-			appendBinaryStringInfo(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+			AppendBytes(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 			break;
 		case FIELD_INET:
 			bytes = DatumGetByteaPP(DirectFunctionCall1(inet_send, value));
-			appendBinaryStringInfo(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+			AppendBytes(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 			break;
 		case FIELD_INT8_ARRAY:
 		case FIELD_TEXT_ARRAY:
@@ -195,12 +220,12 @@ EventLeafHash(const Datum *values, const bool *isnull, StringInfo buffer, uint8 
 	int at;
 
 	resetStringInfo(buffer);
-	appendStringInfoChar(buffer, LEAF_VERSION);
+	*Extend(buffer, 1) = LEAF_VERSION;
 	for (column = 0; column < EVENT_COLUMNS; column++)
 	{
 		if (isnull[column])
 			continue;
-		appendStringInfoChar(buffer, (char) (column + 1));
+		*Extend(buffer, 1) = (uint8) (column + 1);
 		at = OpenSize(buffer);
 		AppendValue(buffer, fields[column].form, values[column]);
 		CloseSize(buffer, at);

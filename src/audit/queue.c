@@ -19,7 +19,6 @@
 #include "audit/area.h"
 
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "audit/worker.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -233,7 +232,6 @@ TakePlace(int entry, bool waited)
 	slot->waited = waited;
 	slot->disowned = false;
 	slot->owner = waited ? MyProc : NULL;
-	slot->lsn = InvalidXLogRecPtr;
 	slot->size = 0;
 	return index;
 }
@@ -335,17 +333,6 @@ QueuePut(const void *record, Size size, bool waited, TimestampTz deadline, bool 
 	return QUEUE_WRITTEN;
 }
 
-/* Look at a place of ours that is finished: note its outcome, and flush what it needs. */
-static QueueOutcome
-Collect(QueueSlot *slot)
-{
-	if (pg_atomic_read_u32(&slot->state) == SLOT_NOT_WRITTEN)
-		return QUEUE_NOT_WRITTEN;
-	if (!XLogRecPtrIsInvalid(slot->lsn))
-		XLogFlush(slot->lsn);
-	return QUEUE_WRITTEN;
-}
-
 QueueOutcome
 QueueWait(TimestampTz deadline, bool interruptible)
 {
@@ -360,8 +347,8 @@ QueueWait(TimestampTz deadline, bool interruptible)
 		pg_read_barrier();
 		if (pg_atomic_read_u32(&slot->state) >= SLOT_WRITTEN)
 		{
-			pg_read_barrier();
-			outcome = Collect(slot);
+			if (pg_atomic_read_u32(&slot->state) == SLOT_NOT_WRITTEN)
+				outcome = QUEUE_NOT_WRITTEN;
 			i++;
 			continue;
 		}

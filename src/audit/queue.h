@@ -11,7 +11,6 @@
 
 #include "platform/platform.h"
 
-#include "access/xlogdefs.h"
 #include "utils/timestamp.h"
 
 #define QUEUE_SLOTS       256
@@ -64,8 +63,11 @@ extern int QueueTake(int *slots, int limit);
 /* The record at *offset of a place, 0 for the first, and where the next one is; NULL behind the last. */
 extern const void *QueueRecord(int slot, Size *offset);
 
-/* They are written as far as lsn, which whoever waits is to flush unless it is invalid. */
-extern void QueueWritten(const int *slots, int count, XLogRecPtr lsn);
+/* Does somebody wait for the records of one of these places? */
+extern bool QueueAwaited(const int *slots, int count);
+
+/* They are committed, and flushed where somebody waits. */
+extern void QueueWritten(const int *slots, int count);
 
 /* They are not: those that nobody waits for go to the end of the queue. */
 extern void QueueNotWritten(const int *slots, int count);

@@ -66,6 +66,19 @@ QueueRecord(int slot, Size *offset)
 	return record + RECORD_HEADER;
 }
 
+bool
+QueueAwaited(const int *slots, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+	{
+		if (QueueArea->slots[slots[i]].waited)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A place whose records could not be written: the latter half of them goes to
  * a place of its own, if one is free, so that a record that cannot be written
@@ -90,7 +103,6 @@ SplitPlace(int index)
 	other->database = slot->database;
 	other->waited = other->disowned = false;
 	other->owner = NULL;
-	other->lsn = InvalidXLogRecPtr;
 	other->size = slot->size - half;
 	memcpy(other->records, slot->records + half, other->size);
 	slot->size = half;
@@ -99,7 +111,7 @@ SplitPlace(int index)
 
 /* Tell the owners what became of their records; those of nobody are freed, or queued again. */
 static void
-Finish(const int *slots, int count, XLogRecPtr lsn, bool written)
+Finish(const int *slots, int count, bool written)
 {
 	Latch *latches[QUEUE_GROUP];
 	int latch_count = 0;
@@ -110,11 +122,9 @@ Finish(const int *slots, int count, XLogRecPtr lsn, bool written)
 	{
 		QueueSlot *slot = &QueueArea->slots[slots[i]];
 
-		slot->lsn = lsn;
 		if (slot->waited)
 		{
 			latches[latch_count++] = &slot->owner->procLatch;
-			pg_write_barrier();
 			pg_atomic_write_u32(&slot->state, written ? SLOT_WRITTEN : SLOT_NOT_WRITTEN);
 		}
 		else if (written || slot->disowned)
@@ -132,15 +142,15 @@ Finish(const int *slots, int count, XLogRecPtr lsn, bool written)
 }
 
 void
-QueueWritten(const int *slots, int count, XLogRecPtr lsn)
+QueueWritten(const int *slots, int count)
 {
-	Finish(slots, count, lsn, true);
+	Finish(slots, count, true);
 }
 
 void
 QueueNotWritten(const int *slots, int count)
 {
-	Finish(slots, count, InvalidXLogRecPtr, false);
+	Finish(slots, count, false);
 }
 
 bool

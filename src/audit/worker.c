@@ -9,9 +9,9 @@
  * setting that a database's or a role's defaults could turn against it.
  *
  * A round takes up to QUEUE_GROUP places, writes their records in one transaction and
- * wakes those who wait.  Where nobody asks for synchronous replication the
- * transaction commits asynchronously and each waiting session flushes the log
- * itself: the next round's work overlaps with the flush of this one's.  After
+ * wakes those who wait.  Its commit is flushed where somebody waits for it, and
+ * waits for standbys where there are synchronous ones: what comes meanwhile is
+ * the next round's, so that many sessions share a flush.  After
  * a round that failed, places go one by one until one is written, so that a
  * bad one does not take others with it.
  *
@@ -70,7 +70,6 @@ typedef struct WorkerState
 	TimestampTz seal_after;
 	TimestampTz drain_after; /* the spool */
 	uint64 unsealed;         /* events written since the last seal */
-	bool flushed;            /* does the worker's own commit flush? */
 } WorkerState;
 
 static WorkerState State;
@@ -233,8 +232,7 @@ PinSettings(void)
 	for (i = 0; i < lengthof(pinned); i++)
 		Pin(pinned[i][0], pinned[i][1]);
 	PinLockTimeout(DurableTimeout() / 2);
-	State.flushed = StandbysAwaited();
-	Pin("synchronous_commit", State.flushed ? "on" : "off");
+	Pin("synchronous_commit", StandbysAwaited() ? "on" : "off");
 }
 
 /* Take settings over that were reloaded. */
@@ -285,6 +283,8 @@ WriteRecords(const int *slots, int count)
 	RecordWriter to = {AuditLogRequire(), InvalidOid};
 	int i;
 
+	if (QueueAwaited(slots, count))
+		ForceSyncCommit();
 	for (i = 0; i < count; i++)
 	{
 		const void *record;
@@ -347,7 +347,7 @@ Round(void)
 		State.limit = 1;
 		return -count;
 	}
-	QueueWritten(slots, count, State.flushed ? InvalidXLogRecPtr : XactLastCommitEnd);
+	QueueWritten(slots, count);
 	State.limit = QUEUE_GROUP;
 	return count;
 }
@@ -399,7 +399,6 @@ Finish(bool linger)
 	int count;
 
 	QueryCancelPending = false;
-	State.flushed = true;
 	Pin("synchronous_commit", "local");
 	PinLockTimeout(RETRY_MS);
 	do
