@@ -7,7 +7,7 @@
 # and the audit; sealed, the same with a value in it; imaged, that with capture => 'row'.  Rows go to 1,000 patients and are written by an
 # enrolled clinician, committed.
 #
-# The figures of eight clients are taken with fsync on, as a server runs, and again with it off, where
+# The figures of many clients are taken with fsync on, as a server runs, and again with it off, where
 # nothing hides what the processors do.
 
 audit_rows=$(scaled 100000)
@@ -68,7 +68,7 @@ figure "$audit_times" audit/insert_100k_audit_only_vs_plpgsql ours plpgsql ms '<
 figure "$audit_times" audit/insert_100k_sealed_vs_none ours_note none_note ms -
 figure "$audit_times" audit/insert_100k_row_vs_digest row_note ours_note ms -
 
-# Single rows, eight clients, a transaction each.
+# Single rows, 32 clients, a transaction each.
 for table in plain audited by_hand; do
 	printf '\\set p random(1, 1000)\nINSERT INTO %s (patient, taken, code) VALUES (:p, now(), %s);\n' "$table" "'code 1'" |
 		as_server tee "$PHI_TMP/insert.$table.sql" >/dev/null
@@ -78,7 +78,7 @@ for fsync in on off; do
 	run_psql -q -c CHECKPOINT
 	for ((round = 1; round <= rounds; round++)); do
 		for table in plain audited by_hand; do
-			time_clients "$audit_times" audit_writer audit "$table.$fsync" 8 "-T $client_seconds" "$PHI_TMP/insert.$table.sql"
+			time_clients "$audit_times" audit_writer audit "$table.$fsync" 32 "-T $client_seconds" "$PHI_TMP/insert.$table.sql"
 		done
 	done
 done

@@ -18,7 +18,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE person (id bigint PRIMARY KEY, name text);
 	SELECT phi.classify('person', 'name', 'name');
 	SELECT phi.protect('person', subject => 'id', view => 'people');
-	INSERT INTO person SELECT n, 'Canary' || n FROM generate_series(1, 2000) n;
+	DO $$ BEGIN FOR n IN 0 .. 7 LOOP INSERT INTO person SELECT i, 'Canary' || i FROM generate_series(n * 250 + 1, n * 250 + 250) i; END LOOP; END $$;
 	GRANT SELECT ON people TO clinician;
 });
 
@@ -62,8 +62,32 @@ sub works_again
 
 works_again('nothing');
 
-# The worker hangs
 my $pid = worker();
+
+# Nobody waits for what is only batched: far more than there are places for
+$node->safe_psql('postgres', 'ALTER ROLE clinician SET phi.disclosure_audit = batched');
+my $count = events();
+kill 'STOP', $pid;
+is(ask($node, 'clinician', "$read; " x 1000), join("\n", ('Canary1') x 1000), 'worker stopped, batched: a thousand reads go on');
+kill 'CONT', $pid;
+$node->poll_query_until('postgres', "SELECT count(*) = $count + 1000 FROM phi_audit.event WHERE action = 'disclose'") or die 'lost';
+pass('and each is recorded when it goes on');
+
+# A record that cannot be written does not take those with it that share its place
+my $partition = $node->safe_psql('postgres', "SELECT tableoid::regclass FROM phi_audit.event WHERE action = 'disclose' LIMIT 1");
+$node->safe_psql('postgres', "CREATE INDEX too_narrow ON $partition (subjects)");
+$count = events();
+kill 'STOP', $pid;
+ask($node, 'clinician', ("$read; " x 5) . 'SELECT count(name) FROM people WHERE id <= 1000; ' . ("$read; " x 5));
+kill 'CONT', $pid;
+$node->poll_query_until('postgres', "SELECT count(*) = $count + 10 FROM phi_audit.event WHERE action = 'disclose'") or die 'stuck';
+pass('the others of its place are recorded');
+$node->safe_psql('postgres', 'DROP INDEX phi_audit.too_narrow');
+$node->poll_query_until('postgres', "SELECT count(*) = $count + 11 FROM phi_audit.event WHERE action = 'disclose'") or die 'lost';
+pass('and it, when it can be written');
+$node->safe_psql('postgres', 'ALTER ROLE clinician RESET phi.disclosure_audit');
+
+# The worker hangs
 kill 'STOP', $pid;
 my $before = time;
 refused_in_time('worker stopped', qr/event could not be recorded.*did not answer/s);
@@ -81,7 +105,7 @@ $session->query("SET statement_timeout = '300ms'");
 unlike($session->query($read) // '', qr/Canary/, 'canceled: no value');
 kill 'CONT', $pid;
 $session->query('SET statement_timeout = 0');
-my $count = events();
+$count = events();
 like($session->query($read), qr/Canary1/, 'the next statement of the session: shown');
 cmp_ok(events(), '>', $count, 'and recorded');
 $session->quit;
