@@ -37,7 +37,6 @@
 #define MAX_NOTES  1000000
 #define MAX_SHOWN  64 /* columns in their forms of one relation: bits of a mask */
 #define MAX_EVENTS 64 /* handed over at a time */
-#define NAME_SIZE  (2 * (2 * NAMEDATALEN + 2) + 1) /* schema and name, quoted */
 
 /* A subject: in which columns and forms it was noted, and whether it is among the pending. */
 typedef struct DisclosedSubject
@@ -78,8 +77,9 @@ typedef struct DisclosedRelation
 	int pending_count;
 	int pending_size;
 	int shown_count;
-	ShownColumn shown[MAX_SHOWN];
-	char name[NAME_SIZE];
+	int shown_size;
+	ShownColumn *shown;
+	char name[LOG_NAME_SIZE];
 } DisclosedRelation;
 
 static const struct config_enum_entry Modes[] = {
@@ -186,11 +186,9 @@ BeginNotes(void)
 static void
 NameRelation(DisclosedRelation *entry, const char *given)
 {
-	char *name = OidIsValid(entry->relation) ? get_rel_name(entry->relation) : NULL;
-	char *schema = name != NULL ? get_namespace_name(get_rel_namespace(entry->relation)) : NULL;
+	const char *name = LogRelationName(entry->relation);
 
-	strlcpy(entry->name, quote_qualified_identifier(schema, name != NULL ? name : given),
-			sizeof(entry->name));
+	strlcpy(entry->name, name != NULL ? name : quote_identifier(given), sizeof(entry->name));
 }
 
 /* The entry of a column's relation, made at its first note. */
@@ -206,6 +204,8 @@ NotedRelation(const ProtectedColumn *column)
 		entry->subjects = subjects_create(Notes, 16, NULL);
 		entry->pending_size = 16;
 		entry->pending = MemoryContextAlloc(Notes, sizeof(uint64) * entry->pending_size);
+		entry->shown_size = 4;
+		entry->shown = MemoryContextAlloc(Notes, sizeof(ShownColumn) * entry->shown_size);
 		NameRelation(entry, NameStr(column->relation_name));
 	}
 	return entry;
@@ -225,6 +225,11 @@ ShownNumber(DisclosedRelation *entry, const ProtectedColumn *column, phi_form fo
 	}
 	if (i == MAX_SHOWN)
 		return i;
+	if (i == entry->shown_size)
+	{
+		entry->shown_size *= 4;
+		entry->shown = repalloc(entry->shown, sizeof(ShownColumn) * entry->shown_size);
+	}
 	shown = &entry->shown[entry->shown_count++];
 	shown->column_id = column->column_id;
 	shown->form = form;

@@ -165,13 +165,8 @@ SetWhat(EventRow *row, const AuditEvent *event)
 	EventSetText(row, EVENT_DETAIL, event->detail);
 	if (OidIsValid(event->relation))
 	{
-		char *name = get_rel_name(event->relation);
-
 		SetColumn(row, EVENT_RELATION_OID, ObjectIdGetDatum(event->relation));
-		if (name != NULL)
-			EventSetText(row, EVENT_RELATION,
-						 quote_qualified_identifier(
-							 get_namespace_name(get_rel_namespace(event->relation)), name));
+		EventSetText(row, EVENT_RELATION, LogRelationName(event->relation));
 	}
 	if (event->consent_id != 0)
 		SetColumn(row, EVENT_CONSENT_ID, Int64GetDatum(event->consent_id));

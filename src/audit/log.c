@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -50,6 +51,10 @@ static Oid MonthPartition = InvalidOid;
 static TimestampTz MonthFrom;
 static TimestampTz MonthUntil;
 
+/* The relation that was named last, and its name in full. */
+static Oid NamedRelation = InvalidOid;
+static char RelationName[LOG_NAME_SIZE];
+
 /* ---- the tables ---- */
 
 /* Relcache callback: forget the OIDs, and the partition, which an abort may have taken back. */
@@ -63,6 +68,8 @@ ForgetRelation(Datum arg, Oid relation)
 		LogKnown = false;
 		MonthPartition = InvalidOid;
 	}
+	if (!OidIsValid(relation) || relation == NamedRelation)
+		NamedRelation = InvalidOid;
 }
 
 /* Syscache callback of pg_namespace: the schema was renamed, dropped or given away. */
@@ -71,6 +78,28 @@ ForgetSchema(Datum arg, int cacheid, uint32 hashvalue)
 {
 	LogKnown = false;
 	MonthPartition = InvalidOid;
+	NamedRelation = InvalidOid;
+}
+
+const char *
+LogRelationName(Oid relation)
+{
+	char *name;
+
+	if (OidIsValid(relation) && relation == NamedRelation)
+		return RelationName;
+	/* Set first: what comes in while it is looked up takes it back. */
+	NamedRelation = relation;
+	name = OidIsValid(relation) ? get_rel_name(relation) : NULL;
+	if (name == NULL)
+	{
+		NamedRelation = InvalidOid;
+		return NULL;
+	}
+	strlcpy(RelationName,
+			quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name),
+			sizeof(RelationName));
+	return RelationName;
 }
 
 /* A table of the log; where the event table is there, every other must be. */

@@ -21,6 +21,8 @@
 
 #define LOG_SCHEMA "phi_audit"
 
+#define LOG_NAME_SIZE (2 * (2 * NAMEDATALEN + 2) + 1) /* schema and name of a relation, quoted */
+
 /*
  * Columns of phi_audit.event in their order, which is also that of a leaf: the
  * tag of a field is its number plus one.  Only ever extended at the end.
@@ -86,6 +88,12 @@ extern const AuditLog *AuditLogFind(void);
 
 /* The same, made when missing. */
 extern const AuditLog *AuditLogRequire(void);
+
+/*
+ * A relation's schema and name, quoted where needed, as the catalogs have them;
+ * NULL where it is gone.  Valid until the next call.
+ */
+extern const char *LogRelationName(Oid relation);
 
 /* Make partitions for this month and the three after it, where they are missing. */
 extern void AuditLogExtend(void);
