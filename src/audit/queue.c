@@ -258,23 +258,28 @@ TryPut(const void *record, Size size, bool waited, bool urgent)
 {
 	QueueDatabase *database;
 	Latch *latch = NULL;
+	bool shared;
 	int index;
 	int entry;
 
 	LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
 	entry = QueueFindDatabase(MyDatabaseId, true);
 	index = waited ? NONE : OpenPlace(entry, size);
+	shared = index != NONE;
+	if (!shared)
+		index = TakePlace(entry, waited);
 	if (index != NONE)
-		AddRecord(&QueueArea->slots[index], record, size);
-	else if ((index = TakePlace(entry, waited)) != NONE)
 	{
 		database = &QueueArea->databases[entry];
-		database->active = true;
 		AddRecord(&QueueArea->slots[index], record, size);
-		QueueLink(index);
-		if (!waited)
-			database->open = index;
-		if (database->worker != NULL && (urgent || database->used == WAKE_PLACES))
+		if (!shared)
+		{
+			database->active = true;
+			QueueLink(index);
+			if (!waited)
+				database->open = index;
+		}
+		if (database->worker != NULL && (urgent || (!shared && database->used == WAKE_PLACES)))
 			latch = &database->worker->procLatch;
 	}
 	LWLockRelease(&QueueArea->lock);
