@@ -162,7 +162,7 @@ AppendArray(StringInfo leaf, FieldForm form, ArrayType *array)
 			continue; /* none of ours: the count gives it away */
 		if (form == FIELD_INT8_ARRAY)
 		{
-			phi_put_u64(Extend(leaf, 8), (uint64) *(const int64 *) element);
+			phi_put_u64(Extend(leaf, 8), (uint64) * (const int64 *) element);
 			element += sizeof(int64);
 		}
 		else

@@ -318,7 +318,8 @@ LogPartitionNow(const AuditLog *log)
 static void
 CheckIndex(Relation relation, const IndexInfo *index)
 {
-	if (index->ii_Expressions != NIL || index->ii_Predicate != NIL || index->ii_ExclusionOps != NULL)
+	if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
+		index->ii_ExclusionOps != NULL)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("audit table \"%s\" has an expression, partial or exclusion index",
 					   RelationGetRelationName(relation)),
