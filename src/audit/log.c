@@ -51,9 +51,10 @@ static Oid MonthPartition = InvalidOid;
 static TimestampTz MonthFrom;
 static TimestampTz MonthUntil;
 
-/* The relation that was named last, and its name in full. */
+/* The relation that was named last, its name in full, and how often one may have changed its name. */
 static Oid NamedRelation = InvalidOid;
 static char RelationName[LOG_NAME_SIZE];
+static uint64 Renamings = 0;
 
 /* ---- the tables ---- */
 
@@ -70,6 +71,7 @@ ForgetRelation(Datum arg, Oid relation)
 	}
 	if (!OidIsValid(relation) || relation == NamedRelation)
 		NamedRelation = InvalidOid;
+	Renamings++;
 }
 
 /* Syscache callback of pg_namespace: the schema was renamed, dropped or given away. */
@@ -79,26 +81,24 @@ ForgetSchema(Datum arg, int cacheid, uint32 hashvalue)
 	LogKnown = false;
 	MonthPartition = InvalidOid;
 	NamedRelation = InvalidOid;
+	Renamings++;
 }
 
 const char *
 LogRelationName(Oid relation)
 {
+	uint64 before = Renamings;
 	char *name;
+	char *full;
 
 	if (OidIsValid(relation) && relation == NamedRelation)
 		return RelationName;
-	/* Set first: what comes in while it is looked up takes it back. */
-	NamedRelation = relation;
 	name = OidIsValid(relation) ? get_rel_name(relation) : NULL;
 	if (name == NULL)
-	{
-		NamedRelation = InvalidOid;
 		return NULL;
-	}
-	strlcpy(RelationName,
-			quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name),
-			sizeof(RelationName));
+	full = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+	strlcpy(RelationName, full, sizeof(RelationName));
+	NamedRelation = before == Renamings ? relation : InvalidOid;
 	return RelationName;
 }
 
