@@ -197,7 +197,7 @@ IncarnationBegin(const Incarnation *last, uint64 tree_size, const char *reason, 
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[4] = Int64GetDatum((int64) tree_size);
 	values[5] = CStringGetTextDatum(reason != NULL ? reason : ReasonToBegin(last));
-	LogWriterOpen(&writer, table, INCARNATION_COLUMNS);
+	LogWriterOpen(&writer, table, INCARNATION_COLUMNS, false);
 	LogWriterAppend(&writer, values, isnull);
 	LogWriterClose(&writer);
 	CommandCounterIncrement();

@@ -355,9 +355,9 @@ EventFromRecord(EventRow *row, MinimalTuple record)
 /* ---- within the current transaction ---- */
 
 void
-EventWriterOpen(LogWriter *writer, Oid partition)
+EventWriterOpen(LogWriter *writer, Oid partition, bool keep)
 {
-	LogWriterOpen(writer, partition, EVENT_COLUMNS);
+	LogWriterOpen(writer, partition, EVENT_COLUMNS, keep);
 	CheckEventColumns(RelationGetDescr(writer->relation));
 }
 
@@ -391,7 +391,7 @@ AuditAppend(const AuditEvent *event)
 	EventBegin(&row, now);
 	EventFill(&row, event);
 	EventNumber(&row, log);
-	EventWriterOpen(&writer, partition);
+	EventWriterOpen(&writer, partition, true);
 	LogWriterAppend(&writer, row.values, row.isnull);
 	LogWriterClose(&writer);
 	MemoryContextSwitchTo(old);

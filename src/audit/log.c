@@ -35,9 +35,11 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#define KEPT_INDEXES 16
 #define MONTHS_AHEAD 3 /* also in phi.audit_make_partitions() */
 
 PG_FUNCTION_INFO_V1(phi_audit_install);
@@ -56,12 +58,31 @@ static Oid NamedRelation = InvalidOid;
 static char RelationName[LOG_NAME_SIZE];
 static uint64 Renamings = 0;
 
+/*
+ * Indexes of tables that single rows were written to: what is known of them, with what their access
+ * methods keep, while the relation cache has them as then.
+ */
+typedef struct KeptIndex
+{
+	Relation relation;
+	TupleDesc columns;
+	Oid index;
+	IndexInfo *info;
+} KeptIndex;
+
+static KeptIndex Kept[KEPT_INDEXES];
+static int KeptCount = 0;
+static bool KeptStale = false;
+static MemoryContext KeptContext = NULL;
+
 /* ---- the tables ---- */
 
 /* Relcache callback: forget the OIDs, and the partition, which an abort may have taken back. */
 static void
 ForgetRelation(Datum arg, Oid relation)
 {
+	int i;
+
 	if (!OidIsValid(relation) || relation == LogCache.event || relation == LogCache.leaf ||
 		relation == LogCache.checkpoint || relation == LogCache.sequence ||
 		relation == MonthPartition)
@@ -72,6 +93,8 @@ ForgetRelation(Datum arg, Oid relation)
 	if (!OidIsValid(relation) || relation == NamedRelation)
 		NamedRelation = InvalidOid;
 	Renamings++;
+	for (i = 0; i < KeptCount; i++)
+		KeptStale = KeptStale || !OidIsValid(relation) || relation == Kept[i].index;
 }
 
 /* Syscache callback of pg_namespace: the schema was renamed, dropped or given away. */
@@ -326,8 +349,52 @@ CheckIndex(Relation relation, const IndexInfo *index)
 				errhint("Drop the index."));
 }
 
+/* What is known of an index, in memory that stays; made where it is not the one that was kept. */
+static IndexInfo *
+KeptInfo(Relation index)
+{
+	MemoryContext old;
+	KeptIndex *kept;
+	int i;
+
+	for (i = 0; i < KeptCount; i++)
+	{
+		kept = &Kept[i];
+		if (kept->index == RelationGetRelid(index) && kept->relation == index &&
+			kept->columns == RelationGetDescr(index))
+			return kept->info;
+	}
+	if (KeptCount == KEPT_INDEXES)
+		return BuildIndexInfo(index);
+	old = MemoryContextSwitchTo(KeptContext);
+	kept = &Kept[KeptCount];
+	/* It counts from here: what comes in while it is made tells of it. */
+	kept->relation = NULL;
+	kept->index = RelationGetRelid(index);
+	KeptCount++;
+	kept->info = BuildIndexInfo(index);
+	kept->columns = RelationGetDescr(index);
+	kept->relation = index;
+	MemoryContextSwitchTo(old);
+	return kept->info;
+}
+
+/* Forget what is kept of indexes where one of them may have changed. */
+static void
+RenewKept(void)
+{
+	if (KeptContext == NULL)
+		KeptContext = AllocSetContextCreate(CacheMemoryContext, "phi_guard log indexes",
+											ALLOCSET_SMALL_SIZES);
+	if (!KeptStale && KeptCount < KEPT_INDEXES)
+		return;
+	KeptStale = false;
+	KeptCount = 0;
+	MemoryContextReset(KeptContext);
+}
+
 void
-LogWriterOpen(LogWriter *writer, Oid relation, int columns)
+LogWriterOpen(LogWriter *writer, Oid relation, int columns, bool keep)
 {
 	List *indexes;
 	ListCell *cell;
@@ -339,6 +406,8 @@ LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 				errmsg("audit table \"%s\" is not as phi_guard made it",
 					   RelationGetRelationName(writer->relation)));
 	indexes = RelationGetIndexList(writer->relation);
+	if (keep)
+		RenewKept();
 	writer->index_count = 0;
 	writer->indexes = palloc(sizeof(LogIndex) * Max(list_length(indexes), 1));
 	foreach (cell, indexes)
@@ -346,7 +415,7 @@ LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 		LogIndex *index = &writer->indexes[writer->index_count++];
 
 		index->relation = index_open(lfirst_oid(cell), RowExclusiveLock);
-		index->info = BuildIndexInfo(index->relation);
+		index->info = keep ? KeptInfo(index->relation) : BuildIndexInfo(index->relation);
 		CheckIndex(writer->relation, index->info);
 	}
 	list_free(indexes);

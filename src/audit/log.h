@@ -117,8 +117,12 @@ typedef struct LogWriter
 	LogIndex *indexes; /* in the context that LogWriterOpen was called in */
 } LogWriter;
 
-/* The table must have as many columns as given; locks are kept to the end of the transaction. */
-extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns);
+/*
+ * The table must have as many columns as given; locks are kept to the end of the transaction.
+ * keep: for a single row, with nothing but its append until LogWriterClose; what the
+ * indexes need is kept for the next one.
+ */
+extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns, bool keep);
 extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
 extern void LogWriterClose(LogWriter *writer);
 
@@ -149,7 +153,7 @@ extern MinimalTuple EventRecord(const EventRow *row);
 extern void EventFromRecord(EventRow *row, MinimalTuple record);
 
 /* LogWriterOpen for a partition of phi_audit.event. */
-extern void EventWriterOpen(LogWriter *writer, Oid partition);
+extern void EventWriterOpen(LogWriter *writer, Oid partition, bool keep);
 
 /* ---- durable.c ---- */
 

@@ -303,7 +303,7 @@ SealEvents(SealState *state, Oid leaf, uint64 *horizon)
 	LogWriter leaves;
 
 	initStringInfo(&buffer);
-	LogWriterOpen(&leaves, leaf, LEAF_COLUMNS);
+	LogWriterOpen(&leaves, leaf, LEAF_COLUMNS, false);
 	for (SPI_cursor_fetch(events, true, FETCH_ROWS); SPI_processed > 0;
 		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(events, true, FETCH_ROWS))
 	{
@@ -355,7 +355,7 @@ WriteCheckpoint(const SealState *state, Oid checkpoint, uint64 horizon)
 	values[4] = FullTransactionIdGetDatum(FullTransactionIdFromU64(horizon));
 	values[5] = CStringGetTextDatum(state->signer.id);
 	values[6] = PointerGetDatum(cstring_to_text_with_len(note, size));
-	LogWriterOpen(&writer, checkpoint, CHECKPOINT_COLUMNS);
+	LogWriterOpen(&writer, checkpoint, CHECKPOINT_COLUMNS, false);
 	LogWriterAppend(&writer, values, isnull);
 	LogWriterClose(&writer);
 	CommandCounterIncrement();

@@ -269,8 +269,8 @@ DrainFile(const AuditLog *log, const char *path)
 	if (!AlreadyWritten(&row))
 	{
 		EventNumber(&row, log);
-		EventWriterOpen(&writer,
-						LogPartition(log, DatumGetTimestampTz(row.values[EVENT_RECORDED_AT])));
+		EventWriterOpen(
+			&writer, LogPartition(log, DatumGetTimestampTz(row.values[EVENT_RECORDED_AT])), false);
 		LogWriterAppend(&writer, row.values, row.isnull);
 		LogWriterClose(&writer);
 	}

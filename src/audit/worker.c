@@ -269,7 +269,7 @@ WriteRecord(RecordWriter *to, MinimalTuple record)
 	{
 		if (OidIsValid(to->partition))
 			LogWriterClose(&to->writer);
-		EventWriterOpen(&to->writer, partition);
+		EventWriterOpen(&to->writer, partition, false);
 		to->partition = partition;
 	}
 	EventNumber(&row, to->log);
