@@ -24,6 +24,12 @@ REVOKE ALL ON FUNCTION phi.audit_change() FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_change() IS
 	'Statement trigger of protected tables: records the changed rows of its transition tables';
 
+CREATE FUNCTION phi.audit_apply() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_audit_apply';
+REVOKE ALL ON FUNCTION phi.audit_apply() FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_apply() IS
+	'Row trigger of protected tables: records what logical replication applies';
+
 -- Guards of one audit table, where they are missing.  Partitions get the row
 -- trigger with ATTACH.
 CREATE FUNCTION phi.audit_guard_table(relation regclass) RETURNS void
@@ -182,28 +188,32 @@ REVOKE ALL ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigin
 COMMENT ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigint) IS
 	'Internal: records that something is shown, whatever becomes of the transaction';
 
--- Where a trigger is there already it is enabled again and left.
+-- Where a trigger is there already it is enabled again and left.  Rows are in
+-- leaves: a partitioned table has no trigger of rows, nor do its leaves have
+-- copies of one.
 CREATE FUNCTION phi.audit_attach(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	member regclass;
+	member record;
 	spec record;
 BEGIN
-	FOR member IN SELECT relid FROM pg_partition_tree(relation)
-			UNION SELECT relation LOOP
+	FOR member IN SELECT c.oid::regclass AS name, c.relkind FROM pg_class c
+			WHERE c.oid = relation OR c.oid IN (SELECT relid FROM pg_partition_tree(relation)) LOOP
 		FOR spec IN SELECT * FROM (VALUES
-				('~phi_audit_insert', 'AFTER INSERT', 'REFERENCING NEW TABLE AS phi_new', 'audit_change'),
+				('~phi_audit_insert', 'AFTER INSERT', 'REFERENCING NEW TABLE AS phi_new', 'STATEMENT', 'audit_change', 'ALWAYS'),
 				('~phi_audit_update', 'AFTER UPDATE',
-					'REFERENCING OLD TABLE AS phi_old NEW TABLE AS phi_new', 'audit_change'),
-				('~phi_audit_delete', 'AFTER DELETE', 'REFERENCING OLD TABLE AS phi_old', 'audit_change'),
-				('~phi_no_truncate', 'BEFORE TRUNCATE', '', 'refuse_truncate'))
-				AS s (name, timing, transition, function) LOOP
-			IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = member AND tgname = spec.name) THEN
-				EXECUTE format('CREATE TRIGGER %I %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION phi.%I()',
-					spec.name, spec.timing, member, spec.transition, spec.function);
+					'REFERENCING OLD TABLE AS phi_old NEW TABLE AS phi_new', 'STATEMENT', 'audit_change', 'ALWAYS'),
+				('~phi_audit_delete', 'AFTER DELETE', 'REFERENCING OLD TABLE AS phi_old', 'STATEMENT', 'audit_change', 'ALWAYS'),
+				('~phi_audit_apply', 'AFTER INSERT OR UPDATE OR DELETE', '', 'ROW', 'audit_apply', 'REPLICA'),
+				('~phi_no_truncate', 'BEFORE TRUNCATE', '', 'STATEMENT', 'refuse_truncate', 'ALWAYS'))
+				AS s (name, timing, transition, level, function, enabled)
+				WHERE s.level = 'STATEMENT' OR member.relkind = 'r' LOOP
+			IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = member.name AND tgname = spec.name) THEN
+				EXECUTE format('CREATE TRIGGER %I %s ON %s %s FOR EACH %s EXECUTE FUNCTION phi.%I()',
+					spec.name, spec.timing, member.name, spec.transition, spec.level, spec.function);
 			END IF;
-			EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', member, spec.name);
+			EXECUTE format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', member.name, spec.enabled, spec.name);
 		END LOOP;
 	END LOOP;
 END
@@ -220,7 +230,8 @@ DECLARE
 BEGIN
 	FOR existing IN SELECT t.tgrelid::regclass AS member, t.tgname FROM pg_trigger t
 			WHERE t.tgrelid IN (SELECT relid FROM pg_partition_tree(relation) UNION SELECT relation)
-			AND t.tgname IN ('~phi_audit_insert', '~phi_audit_update', '~phi_audit_delete', '~phi_no_truncate') LOOP
+			AND t.tgname IN ('~phi_audit_insert', '~phi_audit_update', '~phi_audit_delete', '~phi_audit_apply',
+				'~phi_no_truncate') LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', existing.tgname, existing.member);
 	END LOOP;
 END

@@ -11,6 +11,7 @@
 #include "platform/compat.h"
 
 #include "core/bytes.h"
+#include "core/envelope.h"
 #include "core/status.h"
 #include "lib/stringinfo.h"
 #include "storage/lwlock.h"
@@ -100,12 +101,19 @@ extern bool OwnerCommandInProgress(void);
 /* Is it at work for this relation, and was it asked to open values when opening is true? */
 extern bool OwnerCommandFor(Oid relation, bool opening);
 
+/* ---- stored.c ---- */
+
+/* Parse the header of a stored value without fetching all of it; raises when malformed. */
+extern void ReadHeader(Datum value, phi_header *header);
+
 /* ---- nesting.c: code that nobody called ---- */
 
 /* Does a trigger run, or other code that a data-modifying statement runs by itself? */
 extern bool ImplicitCodeRunning(void);
 /* How many data-modifying statements run around the innermost one? */
 extern int ModifyingStatementsAround(void);
+/* Does a data-modifying statement run, or code below one? */
+extern bool ModifyingStatementRunning(void);
 
 /* Is a query being planned, somewhere up the stack? */
 extern bool PlanningInProgress(void);
