@@ -11,6 +11,7 @@
 #include "consent/verdict.h"
 
 #include "access/parallel.h"
+#include "audit/audit.h"
 #include "catalog/pg_type.h"
 #include "consent/permitted.h"
 #include "consent/relations.h"
@@ -128,6 +129,17 @@ DecideAccess(uint64 subject_token, uint16 label_set, const ProtectedColumn *colu
 		facts.row.class_reference = ClassReference(relation->description.resource_type);
 	facts.attributes = attributes;
 	return DecideRow(subject_token, UINT64CONST(1) << column->kind, &facts);
+}
+
+void
+NoteDisclosure(const ProtectedColumn *column, phi_form form, uint64 subject_token,
+			   const phi_decision *decision, bool shown)
+{
+	DisclosureGround ground = {.reason = decision->reason};
+
+	if (decision->reason == PHI_REASON_BREAK_GLASS)
+		ground.break_glass_id = GlassInForce(subject_token);
+	DisclosureNote(column, form, subject_token, &ground, shown);
 }
 
 void
