@@ -1,5 +1,8 @@
 -------------------------------------------------------------------------------
 -- audit accounting: who saw what of a subject, for the subject and for review
+--
+-- Events of a subject are found by the index of their month; a plan that is made
+-- for any times would read all of the index by time beside it.
 -------------------------------------------------------------------------------
 
 CREATE TABLE phi.accounting_exclusion
@@ -48,7 +51,7 @@ CREATE FUNCTION phi.disclosures(subject text, "from" timestamptz = NULL, "to" ti
 	RETURNS TABLE (event_id bigint, recorded_at timestamptz, actor text, db_role text, workforce_roles text[],
 		organization text, purpose text, action text, outcome text, relation text, columns text[],
 		reason text, consent_id bigint, break_glass_id bigint, client_address inet)
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -58,8 +61,8 @@ BEGIN
 	RETURN QUERY SELECT e.event_id, e.recorded_at, e.actor, e.db_role, e.workforce_roles, e.organization, e.purpose,
 			e.action, e.outcome, e.relation, e.columns, e.reason, e.consent_id, e.break_glass_id, e.client_address
 		FROM phi_audit.event e
-		WHERE e.subjects @> ARRAY[token] AND e.recorded_at >= coalesce(disclosures."from", '-infinity')
-			AND e.recorded_at < coalesce(disclosures."to", 'infinity')
+		WHERE e.subjects @> ARRAY[token] AND (disclosures."from" IS NULL OR e.recorded_at >= disclosures."from")
+			AND (disclosures."to" IS NULL OR e.recorded_at < disclosures."to")
 		ORDER BY e.recorded_at, e.event_id;
 END
 $$;
@@ -70,13 +73,12 @@ COMMENT ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) IS
 CREATE FUNCTION phi.accounting_of_disclosures(subject text, "from" timestamptz = NULL, "to" timestamptz = NULL)
 	RETURNS TABLE (disclosed_at timestamptz, recipient text, recipient_organization text, description text,
 		purpose text, disclosures bigint, last_disclosed_at timestamptz)
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
 	token bigint := phi.audit_subject(accounting_of_disclosures.subject);
 	first_time timestamptz := coalesce(accounting_of_disclosures."from", now() - interval '6 years');
-	next_time timestamptz := coalesce(accounting_of_disclosures."to", 'infinity');
 BEGIN
 	PERFORM phi.audit_record_read('accounting_of_disclosures', NULL, NULL, token);
 	RETURN QUERY
@@ -87,7 +89,7 @@ BEGIN
 				e.purpose, c.name AS names
 			FROM phi_audit.event e LEFT JOIN unnest(e.columns) c (name) ON true
 			WHERE e.subjects @> ARRAY[token] AND e.action = 'disclose' AND e.outcome = 'success'
-				AND e.recorded_at >= first_time AND e.recorded_at < next_time
+				AND e.recorded_at >= first_time AND (accounting_of_disclosures."to" IS NULL OR e.recorded_at < accounting_of_disclosures."to")
 				AND NOT EXISTS (SELECT FROM phi.accounting_exclusion x
 					WHERE phi.audit_purpose_within(e.purpose, x.purpose))) d
 		GROUP BY d.actor, d.organization, d.relation, d.purpose
@@ -111,8 +113,8 @@ BEGIN
 			(SELECT count(DISTINCT s.token) FROM unnest(e.subjects) s (token)), e.purpose, e.reason, e.workforce_roles,
 			e.organization, e.break_glass_id, e.client_address, e.application_name
 		FROM phi_audit.event e
-		WHERE e.actor = access_report.actor AND e.recorded_at >= coalesce(access_report."from", '-infinity')
-			AND e.recorded_at < coalesce(access_report."to", 'infinity')
+		WHERE e.actor = access_report.actor AND (access_report."from" IS NULL OR e.recorded_at >= access_report."from")
+			AND (access_report."to" IS NULL OR e.recorded_at < access_report."to")
 		ORDER BY e.recorded_at, e.event_id;
 END
 $$;
@@ -123,7 +125,7 @@ COMMENT ON FUNCTION phi.access_report(text, timestamptz, timestamptz) IS
 -- IHE BALP: one AuditEvent (FHIR R4) for each patient of an event, by the profile of what was done.
 CREATE FUNCTION phi.export_audit_event("from" timestamptz = NULL, "to" timestamptz = NULL, subject text = NULL)
 	RETURNS SETOF jsonb
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -192,8 +194,8 @@ BEGIN
 			AS w (action, profile, interaction, letter) ON w.action = e.action
 		CROSS JOIN LATERAL (SELECT DISTINCT s.token FROM unnest(e.subjects) s (token)
 			WHERE s.token <> 0 AND (wanted IS NULL OR s.token = wanted)) t
-		WHERE e.recorded_at >= coalesce(export_audit_event."from", '-infinity')
-			AND e.recorded_at < coalesce(export_audit_event."to", 'infinity')
+		WHERE (export_audit_event."from" IS NULL OR e.recorded_at >= export_audit_event."from")
+			AND (export_audit_event."to" IS NULL OR e.recorded_at < export_audit_event."to")
 			AND (wanted IS NULL OR e.subjects @> ARRAY[wanted]);
 END
 $$;

@@ -144,6 +144,34 @@ REVOKE ALL ON FUNCTION phi.audit_make_log() FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_make_log() IS
 	'Internal: makes the tables of the audit log, or completes those that are there';
 
+-- By subject, and by key where there are images, for phi.history().  Writers append to a list beside such an
+-- index; autovacuum, for which it is analyzed often and cheaply, or phi.audit_maintain() takes that in.  A writer who
+-- had to would pay as much as for the rows.
+CREATE FUNCTION phi.audit_index_month(month regclass) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	base name := (SELECT c.relname FROM pg_class c WHERE c.oid = month);
+	made boolean := false;
+BEGIN
+	IF to_regclass(format('phi_audit.%I', base || '_subjects')) IS NULL THEN
+		EXECUTE format('CREATE INDEX %I ON %s USING gin (subjects) WITH (gin_pending_list_limit = 1048576)',
+			base || '_subjects', month);
+		EXECUTE format('ALTER TABLE %s SET (autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000)', month);
+		made := true;
+	END IF;
+	IF to_regclass(format('phi_audit.%I', base || '_keys')) IS NULL THEN
+		EXECUTE format('CREATE INDEX %I ON %s USING gin (row_keys) WITH (gin_pending_list_limit = 1048576) '
+			'WHERE images IS NOT NULL', base || '_keys', month);
+		made := true;
+	END IF;
+	RETURN made;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_index_month(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_index_month(regclass) IS
+	'Internal: makes the indexes by subject and key of a month of the audit log, where they are missing';
+
 CREATE FUNCTION phi.audit_make_partitions() RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -158,6 +186,11 @@ BEGIN
 		CONTINUE WHEN to_regclass(format('phi_audit.%I', partition)) IS NOT NULL;
 		EXECUTE format('CREATE TABLE phi_audit.%I (LIKE phi_audit.event INCLUDING STORAGE) USING heap', partition);
 		EXECUTE format('REVOKE ALL ON phi_audit.%I FROM PUBLIC', partition);
+		EXECUTE (SELECT format('ALTER TABLE phi_audit.%I %s', partition,
+				string_agg(format('ALTER COLUMN %I SET STATISTICS %s', a.attname,
+					CASE WHEN a.attname IN ('subjects', 'row_keys', 'row_digests', 'salt', 'images') THEN 0 ELSE 10 END), ', '))
+			FROM pg_attribute a WHERE a.attrelid = 'phi_audit.event'::regclass AND a.attnum > 0 AND NOT a.attisdropped);
+		PERFORM phi.audit_index_month(format('phi_audit.%I', partition)::regclass);
 		EXECUTE format('ALTER TABLE phi_audit.event ATTACH PARTITION phi_audit.%I FOR VALUES FROM (%L) TO (%L)',
 			partition, month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
 		PERFORM phi.audit_guard_table(format('phi_audit.%I', partition)::regclass);

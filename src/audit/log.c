@@ -16,6 +16,7 @@
  */
 #include "audit/log.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -283,6 +284,21 @@ LogPartitionNow(const AuditLog *log)
 
 /* ---- writing a row of a table of the log ---- */
 
+/* The column that an index leaves out rows by, those where it is null; 0 for an index of all rows, -1 for others. */
+static int
+PartialColumn(const IndexInfo *index)
+{
+	NullTest *test;
+
+	if (index->ii_Predicate == NIL)
+		return 0;
+	test = linitial(index->ii_Predicate);
+	if (list_length(index->ii_Predicate) != 1 || !IsA(test, NullTest) ||
+		test->nulltesttype != IS_NOT_NULL || !IsA(test->arg, Var))
+		return -1;
+	return ((Var *) test->arg)->varattno;
+}
+
 void
 LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 {
@@ -299,8 +315,8 @@ LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 	{
 		IndexInfo *index = writer->indexes->ri_IndexRelationInfo[i];
 
-		/* What heap insertion does not evaluate. */
-		if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
+		/* What is not evaluated here. */
+		if (index->ii_Expressions != NIL || PartialColumn(index) < 0 ||
 			index->ii_ExclusionOps != NULL)
 			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("audit table \"%s\" has an expression, partial or exclusion index",
@@ -309,13 +325,60 @@ LogWriterOpen(LogWriter *writer, Oid relation, int columns)
 	}
 }
 
+/* Enter a row into an index of its table. */
+static void
+InsertIntoIndex(LogWriter *writer, int which, ItemPointer place, const Datum *values,
+				const bool *isnull)
+{
+	IndexInfo *index = writer->indexes->ri_IndexRelationInfo[which];
+	Relation relation = writer->indexes->ri_IndexRelationDescs[which];
+	int partial = PartialColumn(index);
+	Datum keys[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+	int i;
+
+	if (!index->ii_ReadyForInserts || (partial > 0 && isnull[partial - 1]))
+		return;
+	for (i = 0; i < index->ii_NumIndexAttrs; i++)
+	{
+		keys[i] = values[index->ii_IndexAttrNumbers[i] - 1];
+		nulls[i] = isnull[index->ii_IndexAttrNumbers[i] - 1];
+	}
+	(void) index_insert(relation, keys, nulls, place, writer->relation,
+						relation->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false,
+						index);
+}
+
+/* Enter a row into every index. */
+static void
+InsertIntoIndexes(LogWriter *writer, HeapTuple tuple, const Datum *values, const bool *isnull)
+{
+	int i;
+
+	for (i = 0; i < writer->indexes->ri_NumIndices; i++)
+		InsertIntoIndex(writer, i, &tuple->t_self, values, isnull);
+}
+
 void
 LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull)
 {
 	HeapTuple tuple =
 		heap_form_tuple(RelationGetDescr(writer->relation), (Datum *) values, (bool *) isnull);
 
-	CatalogTupleInsertWithInfo(writer->relation, tuple, writer->indexes);
+	simple_heap_insert(writer->relation, tuple);
+	InsertIntoIndexes(writer, tuple, values, isnull);
+	heap_freetuple(tuple);
+}
+
+void
+LogWriterReplace(LogWriter *writer, ItemPointer place, const Datum *values, const bool *isnull)
+{
+	HeapTuple tuple =
+		heap_form_tuple(RelationGetDescr(writer->relation), (Datum *) values, (bool *) isnull);
+
+	SimpleHeapUpdate(writer->relation, place, tuple);
+	if (!HeapTupleIsHeapOnly(tuple))
+		InsertIntoIndexes(writer, tuple, values, isnull);
 	heap_freetuple(tuple);
 }
 

@@ -105,6 +105,9 @@ typedef struct LogWriter
 /* The table must have as many columns as given; the lock is kept to the end of the transaction. */
 extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns);
 extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
+/* Put a row in the place of another. */
+extern void LogWriterReplace(LogWriter *writer, ItemPointer place, const Datum *values,
+							 const bool *isnull);
 extern void LogWriterClose(LogWriter *writer);
 
 extern void LogInit(void); /* from AuditInit: invalidation callbacks */
