@@ -70,6 +70,21 @@ REVOKE ALL ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) FROM PUBL
 COMMENT ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) IS
 	'Every event of the audit log about a subject (its key as text); leaves an event';
 
+-- Whatever it does not recognize is more than that, and listed.
+CREATE FUNCTION phi.audit_limited(purpose text, forms text) RETURNS boolean
+	LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (phi.audit_purpose_within(audit_limited.purpose, 'HRESCH') OR phi.audit_purpose_within(audit_limited.purpose, 'PUBHLTH')
+			OR phi.audit_purpose_within(audit_limited.purpose, 'HOPERAT'))
+		AND audit_limited.forms ~ ('^(("([^"]|"")*"|[^" ,;]+) (limited|safe_harbor|pseudonym|token|shifted|age_band|category)'
+			'(, |; step-up$|$))+$');
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_limited(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_limited(text, text) IS
+	'Internal: can a release for a purpose, of columns in these forms, be a limited data set (45 CFR 164.514(e))?';
+
 CREATE FUNCTION phi.accounting_of_disclosures(subject text, "from" timestamptz = NULL, "to" timestamptz = NULL)
 	RETURNS TABLE (disclosed_at timestamptz, recipient text, recipient_organization text, description text,
 		purpose text, disclosures bigint, last_disclosed_at timestamptz)
@@ -85,13 +100,16 @@ BEGIN
 		SELECT min(d.recorded_at), d.actor, d.organization,
 			d.relation || coalesce(': ' || string_agg(DISTINCT d.names, ', '), ''), d.purpose, count(DISTINCT d.event_id),
 			CASE WHEN count(DISTINCT d.event_id) > 1 THEN max(d.recorded_at) END
-		FROM (SELECT e.event_id, e.recorded_at, coalesce(e.actor, e.db_role) AS actor, e.organization, e.relation,
-				e.purpose, c.name AS names
-			FROM phi_audit.event e LEFT JOIN unnest(e.columns) c (name) ON true
+		FROM (SELECT e.event_id, e.recorded_at, coalesce(r.recipient, e.actor, e.db_role) AS actor,
+				CASE WHEN r.recipient IS NULL THEN e.organization END AS organization, e.relation, e.purpose, c.name AS names
+			FROM phi_audit.event e LEFT JOIN phi.release_manifest r ON r.released_at = e.transaction_time
+				AND r.manifest->>'released_by' = e.actor AND r.manifest->>'table' = e.relation
+				LEFT JOIN unnest(e.columns) c (name) ON true
 			WHERE e.subjects @> ARRAY[token] AND e.action = 'disclose' AND e.outcome = 'success'
 				AND e.recorded_at >= first_time AND (accounting_of_disclosures."to" IS NULL OR e.recorded_at < accounting_of_disclosures."to")
 				AND NOT EXISTS (SELECT FROM phi.accounting_exclusion x
-					WHERE phi.audit_purpose_within(e.purpose, x.purpose))) d
+					WHERE phi.audit_purpose_within(e.purpose, x.purpose))
+				AND NOT (r.recipient IS NOT NULL AND phi.audit_limited(e.purpose, e.detail))) d
 		GROUP BY d.actor, d.organization, d.relation, d.purpose
 		ORDER BY 1, 2, 4;
 END
