@@ -71,6 +71,8 @@ extern Oid ExtensionOwner(void);
 extern Oid PhiSchema(void);					 /* raises when not installed */
 extern Oid PhiRelation(const char *name);	 /* table, index or view of schema phi; raises when missing */
 extern Oid PhiFunction(const char *name, int nargs); /* first of that name and arity; raises when missing */
+/* The same, or 0: of what an extension that was not updated yet lacks. */
+extern Oid PhiFunctionIfAny(const char *name, int nargs);
 extern Oid PhiType(const char *name);
 extern uint64 CatalogGeneration(void);		 /* changes when any of them may have */
 

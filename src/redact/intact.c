@@ -362,7 +362,7 @@ PartsOfTable(const ProtectedRelation *relation)
 	int i;
 
 	for (i = 0; i < lengthof(Triggers); i++)
-		functions[i] = PhiFunction(Triggers[i].function, 0);
+		functions[i] = PhiFunctionIfAny(Triggers[i].function, 0);
 	table = RelationIdGetRelation(relation->relid);
 	if (table == NULL)
 		return HAS_ALL_TABLE;
@@ -372,7 +372,8 @@ PartsOfTable(const ProtectedRelation *relation)
 		parts |= HAS_NO_RULE;
 	for (i = 0; i < lengthof(Triggers); i++)
 	{
-		if (!HasTrigger(table->trigdesc, i, functions[i]))
+		/* A library of a later release than its extension has no function to look for. */
+		if (OidIsValid(functions[i]) && !HasTrigger(table->trigdesc, i, functions[i]))
 			parts &= ~Triggers[i].part;
 	}
 	if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
