@@ -143,7 +143,7 @@ COMMENT ON FUNCTION phi.access_report(text, timestamptz, timestamptz) IS
 -- IHE BALP: one AuditEvent (FHIR R4) for each patient of an event, by the profile of what was done.
 CREATE FUNCTION phi.export_audit_event("from" timestamptz = NULL, "to" timestamptz = NULL, subject text = NULL)
 	RETURNS SETOF jsonb
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -212,8 +212,8 @@ BEGIN
 			AS w (action, profile, interaction, letter) ON w.action = e.action
 		CROSS JOIN LATERAL (SELECT DISTINCT s.token FROM unnest(e.subjects) s (token)
 			WHERE s.token <> 0 AND (wanted IS NULL OR s.token = wanted)) t
-		WHERE (export_audit_event."from" IS NULL OR e.recorded_at >= export_audit_event."from")
-			AND (export_audit_event."to" IS NULL OR e.recorded_at < export_audit_event."to")
+		WHERE e.recorded_at >= coalesce(export_audit_event."from", '-infinity')
+			AND e.recorded_at < coalesce(export_audit_event."to", 'infinity')
 			AND (wanted IS NULL OR e.subjects @> ARRAY[wanted]);
 END
 $$;
