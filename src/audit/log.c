@@ -392,6 +392,6 @@ LogWriterClose(LogWriter *writer)
 void
 LogInit(void)
 {
-	CacheRegisterRelcacheCallback(ForgetRelation, (Datum) 0);
+	OnRelationChange(ForgetRelation);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, ForgetSchema, (Datum) 0);
 }

@@ -18,7 +18,6 @@
 #include "consent/share.h"
 #include "keyring/keyring.h"
 #include "session/session.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_can_access);
@@ -283,7 +282,7 @@ ConsentInit(void)
 	DirectivesInit();
 	ImportInit();
 	ShareInit();
-	CacheRegisterRelcacheCallback(PolicyInvalidated, (Datum) 0);
+	OnRelationChange(PolicyInvalidated);
 	PreviousRun = ExecutorRun_hook;
 	ExecutorRun_hook = RunWithCurrentPolicy;
 	PlannerInit();

@@ -15,6 +15,7 @@
 #include "core/status.h"
 #include "lib/stringinfo.h"
 #include "storage/lwlock.h"
+#include "utils/inval.h"
 
 /* ---- errors.c: the only translation of a status to an error ---- */
 
@@ -75,6 +76,11 @@ extern Oid PhiFunction(const char *name, int nargs); /* first of that name and a
 extern Oid PhiFunctionIfAny(const char *name, int nargs);
 extern Oid PhiType(const char *name);
 extern uint64 CatalogGeneration(void);		 /* changes when any of them may have */
+
+/* ---- invalidate.c: relations that changed ---- */
+
+/* From _PG_init: have the function called as a relcache callback is (argument 0; relation 0 stands for all). */
+extern void OnRelationChange(RelcacheCallbackFunction function);
 
 /* ---- owner.c: acting as the extension's owner, or as a table's owner ---- */
 
