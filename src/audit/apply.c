@@ -17,7 +17,8 @@
  *
  * A subtransaction (PostgreSQL 16 and later apply a streamed transaction with
  * savepoints) has runs of its own, as only it may write them: with its abort
- * they are forgotten, and with its end they become its parent's.
+ * they are forgotten, and with its end they become its parent's.  Where one
+ * writes some itself, those of its parent from before come after them.
  *
  * Memory: the runs have a context below TopTransactionContext.
  *-------------------------------------------------------------------------
