@@ -10,10 +10,10 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope image merkle codes resources directive directive_compile directive_match \
 	directive_parse decide forms forms_text forms_code normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place \
 	scrub_person scrub_names known guess utf8 json json_text jwk jws token totp ed25519 note note_text tlog leaf
-PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
+PLATFORM = errors shmem secmem random catalog owner nesting registry keytext stored invalidate
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
-AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding \
+AUDIT = apply change checkpoint directory closed denial disclosure durable event event_leaf export guard holding \
 	image log queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
 CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
 	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \

@@ -1,5 +1,8 @@
 -------------------------------------------------------------------------------
 -- audit accounting: who saw what of a subject, for the subject and for review
+--
+-- Events of a subject are found by the index of their month; a plan that is made
+-- for any times would read all of the index by time beside it.
 -------------------------------------------------------------------------------
 
 CREATE TABLE phi.accounting_exclusion
@@ -48,7 +51,7 @@ CREATE FUNCTION phi.disclosures(subject text, "from" timestamptz = NULL, "to" ti
 	RETURNS TABLE (event_id bigint, recorded_at timestamptz, actor text, db_role text, workforce_roles text[],
 		organization text, purpose text, action text, outcome text, relation text, columns text[],
 		reason text, consent_id bigint, break_glass_id bigint, client_address inet)
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -58,8 +61,8 @@ BEGIN
 	RETURN QUERY SELECT e.event_id, e.recorded_at, e.actor, e.db_role, e.workforce_roles, e.organization, e.purpose,
 			e.action, e.outcome, e.relation, e.columns, e.reason, e.consent_id, e.break_glass_id, e.client_address
 		FROM phi_audit.event e
-		WHERE e.subjects @> ARRAY[token] AND e.recorded_at >= coalesce(disclosures."from", '-infinity')
-			AND e.recorded_at < coalesce(disclosures."to", 'infinity')
+		WHERE e.subjects @> ARRAY[token] AND (disclosures."from" IS NULL OR e.recorded_at >= disclosures."from")
+			AND (disclosures."to" IS NULL OR e.recorded_at < disclosures."to")
 		ORDER BY e.recorded_at, e.event_id;
 END
 $$;
@@ -67,29 +70,46 @@ REVOKE ALL ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) FROM PUBL
 COMMENT ON FUNCTION phi.disclosures(text, timestamptz, timestamptz) IS
 	'Every event of the audit log about a subject (its key as text); leaves an event';
 
+-- Whatever it does not recognize is more than that, and listed.
+CREATE FUNCTION phi.audit_limited(purpose text, forms text) RETURNS boolean
+	LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (phi.audit_purpose_within(audit_limited.purpose, 'HRESCH') OR phi.audit_purpose_within(audit_limited.purpose, 'PUBHLTH')
+			OR phi.audit_purpose_within(audit_limited.purpose, 'HOPERAT'))
+		AND audit_limited.forms ~ ('^(("([^"]|"")*"|[^" ,;]+) (limited|safe_harbor|pseudonym|token|shifted|age_band|category)'
+			'(, |; step-up$|$))+$');
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_limited(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_limited(text, text) IS
+	'Internal: can a release for a purpose, of columns in these forms, be a limited data set (45 CFR 164.514(e))?';
+
 CREATE FUNCTION phi.accounting_of_disclosures(subject text, "from" timestamptz = NULL, "to" timestamptz = NULL)
 	RETURNS TABLE (disclosed_at timestamptz, recipient text, recipient_organization text, description text,
 		purpose text, disclosures bigint, last_disclosed_at timestamptz)
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
 	token bigint := phi.audit_subject(accounting_of_disclosures.subject);
 	first_time timestamptz := coalesce(accounting_of_disclosures."from", now() - interval '6 years');
-	next_time timestamptz := coalesce(accounting_of_disclosures."to", 'infinity');
 BEGIN
 	PERFORM phi.audit_record_read('accounting_of_disclosures', NULL, NULL, token);
 	RETURN QUERY
 		SELECT min(d.recorded_at), d.actor, d.organization,
 			d.relation || coalesce(': ' || string_agg(DISTINCT d.names, ', '), ''), d.purpose, count(DISTINCT d.event_id),
 			CASE WHEN count(DISTINCT d.event_id) > 1 THEN max(d.recorded_at) END
-		FROM (SELECT e.event_id, e.recorded_at, coalesce(e.actor, e.db_role) AS actor, e.organization, e.relation,
-				e.purpose, c.name AS names
-			FROM phi_audit.event e LEFT JOIN unnest(e.columns) c (name) ON true
+		FROM (SELECT e.event_id, e.recorded_at, coalesce(r.recipient, e.actor, e.db_role) AS actor,
+				CASE WHEN r.recipient IS NULL THEN e.organization END AS organization, e.relation, e.purpose, c.name AS names
+			FROM phi_audit.event e LEFT JOIN phi.release_manifest r ON r.released_at = e.transaction_time
+				AND r.manifest->>'released_by' = e.actor AND r.manifest->>'table' = e.relation
+				LEFT JOIN unnest(e.columns) c (name) ON true
 			WHERE e.subjects @> ARRAY[token] AND e.action = 'disclose' AND e.outcome = 'success'
-				AND e.recorded_at >= first_time AND e.recorded_at < next_time
+				AND e.recorded_at >= first_time AND (accounting_of_disclosures."to" IS NULL OR e.recorded_at < accounting_of_disclosures."to")
 				AND NOT EXISTS (SELECT FROM phi.accounting_exclusion x
-					WHERE phi.audit_purpose_within(e.purpose, x.purpose))) d
+					WHERE phi.audit_purpose_within(e.purpose, x.purpose))
+				AND NOT (r.recipient IS NOT NULL AND phi.audit_limited(e.purpose, e.detail))) d
 		GROUP BY d.actor, d.organization, d.relation, d.purpose
 		ORDER BY 1, 2, 4;
 END
@@ -111,8 +131,8 @@ BEGIN
 			(SELECT count(DISTINCT s.token) FROM unnest(e.subjects) s (token)), e.purpose, e.reason, e.workforce_roles,
 			e.organization, e.break_glass_id, e.client_address, e.application_name
 		FROM phi_audit.event e
-		WHERE e.actor = access_report.actor AND e.recorded_at >= coalesce(access_report."from", '-infinity')
-			AND e.recorded_at < coalesce(access_report."to", 'infinity')
+		WHERE e.actor = access_report.actor AND (access_report."from" IS NULL OR e.recorded_at >= access_report."from")
+			AND (access_report."to" IS NULL OR e.recorded_at < access_report."to")
 		ORDER BY e.recorded_at, e.event_id;
 END
 $$;

@@ -12,6 +12,8 @@
 #include "platform/platform.h"
 #include "platform/registry.h"
 
+#include "core/decide.h"
+
 #define AUDIT_BATCH_ROWS 1000 /* rows in one event at most */
 
 /* Detail of an event whose entries are pairs. */
@@ -56,6 +58,13 @@ extern void AuditRecordDurably(const AuditEvent *event);
 /* The same as far as possible, for denials and failed logins: false where it failed.  Never raises. */
 extern bool AuditNoteDurably(const AuditEvent *event);
 
+/* Why a value may be shown. */
+typedef struct DisclosureGround
+{
+	phi_reason reason;
+	int64 break_glass_id; /* of phi.glass, or 0 */
+} DisclosureGround;
+
 /*
  * A value of this subject in this column is about to be opened, in this form.
  * shown: it leaves reveal(), and so is recorded before that where nothing
@@ -63,7 +72,7 @@ extern bool AuditNoteDurably(const AuditEvent *event);
  * Raises when that fails: the value must not be opened then.
  */
 extern void DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_token,
-						   bool shown);
+						   const DisclosureGround *ground, bool shown);
 
 /*
  * Guard the log and the audit triggers against a utility statement, before it

@@ -24,6 +24,12 @@ REVOKE ALL ON FUNCTION phi.audit_change() FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_change() IS
 	'Statement trigger of protected tables: records the changed rows of its transition tables';
 
+CREATE FUNCTION phi.audit_apply() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'phi_audit_apply';
+REVOKE ALL ON FUNCTION phi.audit_apply() FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_apply() IS
+	'Row trigger of protected tables: records what logical replication applies';
+
 -- Guards of one audit table, where they are missing.  Partitions get the row
 -- trigger with ATTACH.
 CREATE FUNCTION phi.audit_guard_table(relation regclass) RETURNS void
@@ -138,6 +144,34 @@ REVOKE ALL ON FUNCTION phi.audit_make_log() FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_make_log() IS
 	'Internal: makes the tables of the audit log, or completes those that are there';
 
+-- By subject, and by key where there are images, for phi.history().  Writers append to a list beside such an
+-- index; autovacuum, for which it is analyzed often and cheaply, or phi.audit_maintain() takes that in.  A writer who
+-- had to would pay as much as for the rows.
+CREATE FUNCTION phi.audit_index_month(month regclass) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	base name := (SELECT c.relname FROM pg_class c WHERE c.oid = month);
+	made boolean := false;
+BEGIN
+	IF to_regclass(format('phi_audit.%I', base || '_subjects')) IS NULL THEN
+		EXECUTE format('CREATE INDEX %I ON %s USING gin (subjects) WITH (gin_pending_list_limit = 1048576)',
+			base || '_subjects', month);
+		EXECUTE format('ALTER TABLE %s SET (autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000)', month);
+		made := true;
+	END IF;
+	IF to_regclass(format('phi_audit.%I', base || '_keys')) IS NULL THEN
+		EXECUTE format('CREATE INDEX %I ON %s USING gin (row_keys) WITH (gin_pending_list_limit = 1048576) '
+			'WHERE images IS NOT NULL', base || '_keys', month);
+		made := true;
+	END IF;
+	RETURN made;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_index_month(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_index_month(regclass) IS
+	'Internal: makes the indexes by subject and key of a month of the audit log, where they are missing';
+
 CREATE FUNCTION phi.audit_make_partitions() RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -152,6 +186,11 @@ BEGIN
 		CONTINUE WHEN to_regclass(format('phi_audit.%I', partition)) IS NOT NULL;
 		EXECUTE format('CREATE TABLE phi_audit.%I (LIKE phi_audit.event INCLUDING STORAGE) USING heap', partition);
 		EXECUTE format('REVOKE ALL ON phi_audit.%I FROM PUBLIC', partition);
+		EXECUTE (SELECT format('ALTER TABLE phi_audit.%I %s', partition,
+				string_agg(format('ALTER COLUMN %I SET STATISTICS %s', a.attname,
+					CASE WHEN a.attname IN ('subjects', 'row_keys', 'row_digests', 'salt', 'images') THEN 0 ELSE 10 END), ', '))
+			FROM pg_attribute a WHERE a.attrelid = 'phi_audit.event'::regclass AND a.attnum > 0 AND NOT a.attisdropped);
+		PERFORM phi.audit_index_month(format('phi_audit.%I', partition)::regclass);
 		EXECUTE format('ALTER TABLE phi_audit.event ATTACH PARTITION phi_audit.%I FOR VALUES FROM (%L) TO (%L)',
 			partition, month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
 		PERFORM phi.audit_guard_table(format('phi_audit.%I', partition)::regclass);
@@ -182,28 +221,32 @@ REVOKE ALL ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigin
 COMMENT ON FUNCTION phi.audit_record_read(text, regclass, text, bigint, bigint) IS
 	'Internal: records that something is shown, whatever becomes of the transaction';
 
--- Where a trigger is there already it is enabled again and left.
+-- Where a trigger is there already it is enabled again and left.  Rows are in
+-- leaves: a partitioned table has no trigger of rows, nor do its leaves have
+-- copies of one.
 CREATE FUNCTION phi.audit_attach(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	member regclass;
+	member record;
 	spec record;
 BEGIN
-	FOR member IN SELECT relid FROM pg_partition_tree(relation)
-			UNION SELECT relation LOOP
+	FOR member IN SELECT c.oid::regclass AS name, c.relkind FROM pg_class c
+			WHERE c.oid = relation OR c.oid IN (SELECT relid FROM pg_partition_tree(relation)) LOOP
 		FOR spec IN SELECT * FROM (VALUES
-				('~phi_audit_insert', 'AFTER INSERT', 'REFERENCING NEW TABLE AS phi_new', 'audit_change'),
+				('~phi_audit_insert', 'AFTER INSERT', 'REFERENCING NEW TABLE AS phi_new', 'STATEMENT', 'audit_change', 'ALWAYS'),
 				('~phi_audit_update', 'AFTER UPDATE',
-					'REFERENCING OLD TABLE AS phi_old NEW TABLE AS phi_new', 'audit_change'),
-				('~phi_audit_delete', 'AFTER DELETE', 'REFERENCING OLD TABLE AS phi_old', 'audit_change'),
-				('~phi_no_truncate', 'BEFORE TRUNCATE', '', 'refuse_truncate'))
-				AS s (name, timing, transition, function) LOOP
-			IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = member AND tgname = spec.name) THEN
-				EXECUTE format('CREATE TRIGGER %I %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION phi.%I()',
-					spec.name, spec.timing, member, spec.transition, spec.function);
+					'REFERENCING OLD TABLE AS phi_old NEW TABLE AS phi_new', 'STATEMENT', 'audit_change', 'ALWAYS'),
+				('~phi_audit_delete', 'AFTER DELETE', 'REFERENCING OLD TABLE AS phi_old', 'STATEMENT', 'audit_change', 'ALWAYS'),
+				('~phi_audit_apply', 'AFTER INSERT OR UPDATE OR DELETE', '', 'ROW', 'audit_apply', 'REPLICA'),
+				('~phi_no_truncate', 'BEFORE TRUNCATE', '', 'STATEMENT', 'refuse_truncate', 'ALWAYS'))
+				AS s (name, timing, transition, level, function, enabled)
+				WHERE s.level = 'STATEMENT' OR member.relkind = 'r' LOOP
+			IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = member.name AND tgname = spec.name) THEN
+				EXECUTE format('CREATE TRIGGER %I %s ON %s %s FOR EACH %s EXECUTE FUNCTION phi.%I()',
+					spec.name, spec.timing, member.name, spec.transition, spec.level, spec.function);
 			END IF;
-			EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', member, spec.name);
+			EXECUTE format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', member.name, spec.enabled, spec.name);
 		END LOOP;
 	END LOOP;
 END
@@ -220,7 +263,8 @@ DECLARE
 BEGIN
 	FOR existing IN SELECT t.tgrelid::regclass AS member, t.tgname FROM pg_trigger t
 			WHERE t.tgrelid IN (SELECT relid FROM pg_partition_tree(relation) UNION SELECT relation)
-			AND t.tgname IN ('~phi_audit_insert', '~phi_audit_update', '~phi_audit_delete', '~phi_no_truncate') LOOP
+			AND t.tgname IN ('~phi_audit_insert', '~phi_audit_update', '~phi_audit_delete', '~phi_audit_apply',
+				'~phi_no_truncate') LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', existing.tgname, existing.member);
 	END LOOP;
 END

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * change.c
  *		Recording changes of protected tables: phi.audit_change(), an AFTER
- *		statement trigger that reads its transition tables.
+ *		statement trigger that reads its transition tables.  What logical
+ *		replication applies is collected by apply.c, and recorded here too.
  *
  * A statement's rows go to the log in events of up to AUDIT_BATCH_ROWS rows,
  * inside the user's transaction.  A row is recorded by its subject, its key
@@ -22,9 +23,10 @@
  * one that is reset after it.
  *-------------------------------------------------------------------------
  */
-#include "audit/audit.h"
+#include "audit/change.h"
 
 #include "access/detoast.h"
+#include "audit/audit.h"
 #include "audit/image.h"
 #include "commands/trigger.h"
 #include "core/mac.h"
@@ -38,8 +40,6 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/tuplestore.h"
 
 #define BATCHES            64 /* sets of changed columns that are collected at a time */
 #define ROW_DIGEST_VERSION 1
@@ -68,6 +68,7 @@ typedef struct ChangeScan
 	const char *detail;
 	int batch_capacity; /* entries in one event */
 	bool each_column;   /* events name the columns that changed */
+	bool applied;       /* by logical replication */
 	const ImageShape *shape; /* with capture of rows; or NULL */
 	int batch_count;
 	int batches_made; /* so many were in use: they have a context */
@@ -144,14 +145,40 @@ DigestRow(ChangeScan *scan, TupleTableSlot *slot, uint8 digest[PHI_SHA256_SIZE])
 	CheckStatus(phi_sha256(phi_bytes_of(image->data, image->len), digest), "digest a row");
 }
 
-/* The subject's token, or 0 where the row has none. */
+/* The subject that a sealed value of the row is bound to, or 0 where it has none. */
+static uint64
+SealedSubject(ChangeScan *scan, TupleTableSlot *slot)
+{
+	int i;
+
+	for (i = 0; i < scan->policy->column_count; i++)
+	{
+		const ProtectedColumn *column = &scan->policy->columns[i];
+		phi_header header;
+
+		if (!column->sealed || column->attnum == 0 || slot->tts_isnull[column->attnum - 1])
+			continue;
+		ReadHeader(slot->tts_values[column->attnum - 1], &header);
+		if (header.bound)
+			return header.subject_token;
+	}
+	return 0;
+}
+
+/*
+ * The subject's token, or 0 where the row has none.  A subscriber may be
+ * without keys: what it applies has the token in its sealed values.
+ */
 static uint64
 RowSubject(ChangeScan *scan, TupleTableSlot *slot)
 {
 	int column = scan->policy->subject - 1;
+	uint64 sealed;
 
 	if (slot->tts_isnull[column])
 		return 0;
+	if (scan->applied && (sealed = SealedSubject(scan, slot)) != 0)
+		return sealed;
 	return SubjectToken(slot->tts_values[column], scan->policy->subject_type);
 }
 
@@ -488,13 +515,29 @@ BeginScan(ChangeScan *scan, Relation relation, int64 rows)
 		scan->shape = ImageBegin(relation, scan->policy);
 }
 
+void
+RecordChange(Relation relation, Tuplestorestate *old_rows, Tuplestorestate *new_rows, bool applied)
+{
+	ChangeScan scan;
+
+	BeginScan(&scan, relation, tuplestore_tuple_count(new_rows != NULL ? new_rows : old_rows));
+	scan.applied = applied;
+	scan.action = old_rows == NULL ? "insert" : new_rows == NULL ? "delete" : "update";
+	if (old_rows != NULL && new_rows != NULL)
+		RecordUpdate(&scan, old_rows, new_rows);
+	else
+		RecordRows(&scan, new_rows != NULL ? new_rows : old_rows, new_rows != NULL);
+	WriteBatches(&scan);
+	if (scan.shape != NULL)
+		ImageEnd();
+}
+
 /* The transition tables' trigger; a statement that touched no row leaves no event. */
 Datum
 phi_audit_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Tuplestorestate *rows;
-	ChangeScan scan;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
@@ -510,19 +553,11 @@ phi_audit_change(PG_FUNCTION_ARGS)
 											  tuplestore_tuple_count(trigger->tg_oldtable) == 0))
 		return PointerGetDatum(NULL);
 
-	BeginScan(&scan, trigger->tg_relation, tuplestore_tuple_count(rows));
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-	{
-		scan.action = "update";
-		RecordUpdate(&scan, trigger->tg_oldtable, trigger->tg_newtable);
-	}
+		RecordChange(trigger->tg_relation, trigger->tg_oldtable, trigger->tg_newtable, false);
+	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		RecordChange(trigger->tg_relation, NULL, rows, false);
 	else
-	{
-		scan.action = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? "insert" : "delete";
-		RecordRows(&scan, rows, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
-	}
-	WriteBatches(&scan);
-	if (scan.shape != NULL)
-		ImageEnd();
+		RecordChange(trigger->tg_relation, rows, NULL, false);
 	return PointerGetDatum(NULL);
 }

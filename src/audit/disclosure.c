@@ -9,9 +9,9 @@
  * is held back (holding.c).  Within a statement each subject is recorded once
  * for the columns and forms that it is shown in.
  *
- * An event names one relation, up to AUDIT_BATCH_ROWS subjects, the columns
- * and forms that values of any of them were revealed in.  Who and where are
- * taken with the first note, as an abort has nobody to ask.
+ * An event names one relation and one ground, up to AUDIT_BATCH_ROWS subjects,
+ * the columns and forms that values of any of them were revealed in.  Who and
+ * where are taken with the first note, as an abort has nobody to ask.
  *
  * Memory: the notes have a context of their own, emptied when the statement
  * ends.  MAX_NOTES bounds it: a statement that discloses more forgets what is
@@ -68,10 +68,18 @@ typedef struct ShownColumn
 	NameData name;
 } ShownColumn;
 
-/* A relation that values were disclosed of. */
-typedef struct DisclosedRelation
+/* What is the same for all of an event; without padding, as it is a key of a hash table. */
+typedef struct DisclosedKey
 {
 	Oid relation;
+	phi_reason reason;
+	int64 break_glass_id;
+} DisclosedKey;
+
+/* A relation that values were disclosed of, on one ground. */
+typedef struct DisclosedRelation
+{
+	DisclosedKey key;
 	subjects_hash *subjects;
 	uint64 *pending; /* tokens noted and not recorded */
 	int pending_count;
@@ -176,7 +184,7 @@ BeginNotes(void)
 	MemoryContextSwitchTo(old);
 
 	control.hcxt = Notes;
-	control.keysize = sizeof(Oid);
+	control.keysize = sizeof(DisclosedKey);
 	control.entrysize = sizeof(DisclosedRelation);
 	Relations =
 		hash_create("disclosed relations", 4, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -186,21 +194,22 @@ BeginNotes(void)
 static void
 NameRelation(DisclosedRelation *entry, const char *given)
 {
-	const char *name = LogRelationName(entry->relation);
+	const char *name = LogRelationName(entry->key.relation);
 
 	strlcpy(entry->name, name != NULL ? name : quote_identifier(given), sizeof(entry->name));
 }
 
-/* The entry of a column's relation, made at its first note. */
+/* The entry of a column's relation on a ground, made at its first note. */
 static DisclosedRelation *
-NotedRelation(const ProtectedColumn *column)
+NotedRelation(const ProtectedColumn *column, const DisclosureGround *ground)
 {
+	DisclosedKey key = {column->relation, ground->reason, ground->break_glass_id};
 	bool found;
-	DisclosedRelation *entry = hash_search(Relations, &column->relation, HASH_ENTER, &found);
+	DisclosedRelation *entry = hash_search(Relations, &key, HASH_ENTER, &found);
 
 	if (!found)
 	{
-		memset((char *) entry + sizeof(Oid), 0, sizeof(*entry) - sizeof(Oid));
+		memset((char *) entry + sizeof(key), 0, sizeof(*entry) - sizeof(key));
 		entry->subjects = subjects_create(Notes, 16, NULL);
 		entry->pending_size = 16;
 		entry->pending = MemoryContextAlloc(Notes, sizeof(uint64) * entry->pending_size);
@@ -254,16 +263,26 @@ AddPending(DisclosedRelation *entry, DisclosedSubject *subject)
 	Pending++;
 }
 
+/* Is it the entry of a column's relation on a ground? */
+static bool
+IsNotedFor(const DisclosedRelation *entry, const ProtectedColumn *column,
+		   const DisclosureGround *ground)
+{
+	return entry != NULL && entry->key.relation == column->relation &&
+		   entry->key.reason == ground->reason &&
+		   entry->key.break_glass_id == ground->break_glass_id;
+}
+
 /* Note the value, if that is new. */
 static void
-AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
+AddNote(const ProtectedColumn *column, phi_form form, uint64 token, const DisclosureGround *ground)
 {
 	uint64 bit;
 	int number;
 
-	if (LastRelation == NULL || LastRelation->relation != column->relation)
+	if (!IsNotedFor(LastRelation, column, ground))
 	{
-		LastRelation = NotedRelation(column);
+		LastRelation = NotedRelation(column, ground);
 		LastSubject = NULL;
 	}
 	number = ShownNumber(LastRelation, column, form);
@@ -272,7 +291,7 @@ AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
 		DisclosureFlush();
 		DisclosureForget();
 		BeginNotes();
-		AddNote(column, form, token);
+		AddNote(column, form, token, ground);
 		return;
 	}
 	if (LastSubject == NULL || LastSubject->token != token)
@@ -300,7 +319,8 @@ AddNote(const ProtectedColumn *column, phi_form form, uint64 token)
 }
 
 void
-DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_token, bool shown)
+DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_token,
+			   const DisclosureGround *ground, bool shown)
 {
 	DisclosureMode mode = DisclosureModeNow();
 
@@ -315,7 +335,7 @@ DisclosureNote(const ProtectedColumn *column, phi_form form, uint64 subject_toke
 	}
 	if (Relations == NULL)
 		BeginNotes();
-	AddNote(column, form, subject_token);
+	AddNote(column, form, subject_token, ground);
 	if (Pending == 0 || !shown || mode != DISCLOSURE_STRICT)
 		return;
 	if (DisclosureHeld())
@@ -368,13 +388,15 @@ RecordOf(const DisclosedRelation *entry, int first, int count)
 
 	row.values[EVENT_RECORDED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	event.action = "disclose";
+	event.reason = phi_reason_code(entry->key.reason);
+	event.break_glass_id = entry->key.break_glass_id;
 	event.row_count = count;
 	event.subjects = entry->pending + first;
 	EventFill(&row, &event);
 	EventSetText(&row, EVENT_RELATION, entry->name);
-	if (OidIsValid(entry->relation))
+	if (OidIsValid(entry->key.relation))
 	{
-		row.values[EVENT_RELATION_OID] = ObjectIdGetDatum(entry->relation);
+		row.values[EVENT_RELATION_OID] = ObjectIdGetDatum(entry->key.relation);
 		row.isnull[EVENT_RELATION_OID] = false;
 	}
 	DescribeShown(&row, entry);

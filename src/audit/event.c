@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "audit/change.h"
 #include "audit/checkpoint.h"
 #include "audit/denial.h"
 #include "audit/reads.h"
@@ -90,18 +91,24 @@ SetBytes(EventRow *row, EventColumn column, const uint8 *bytes, Size size)
 	SetColumn(row, column, PointerGetDatum(value));
 }
 
-/* Who acts, by the session, and as which database roles. */
+/* Who acts, by the session or the subscription, and as which database roles. */
 static void
 SetWho(EventRow *row, const SessionContext *session)
 {
 	Oid outer = GetOuterUserId();
 	Oid login = GetSessionUserId();
+	const char *subscription = ApplyingSubscription();
 	const char *roles[SESSION_MAX_ROLES];
 	int i;
 
 	EventSetText(row, EVENT_DB_ROLE, GetUserNameFromId(login, true));
 	if (outer != login)
 		EventSetText(row, EVENT_CURRENT_ROLE, GetUserNameFromId(outer, true));
+	if (subscription != NULL)
+	{
+		EventSetText(row, EVENT_ACTOR, psprintf("subscription %s", subscription));
+		return;
+	}
 	if (!session->identified)
 		return;
 	EventSetText(row, EVENT_ACTOR, session->actor);

@@ -38,6 +38,7 @@
 #include "utils/syscache.h"
 
 #define TRIGGER_PREFIX "~phi_"
+#define APPLY_TRIGGER  "~phi_audit_apply" /* is to fire in workers of subscriptions alone */
 
 PG_FUNCTION_INFO_V1(phi_audit_guard);
 PG_FUNCTION_INFO_V1(phi_refuse_truncate);
@@ -174,6 +175,13 @@ ConcernTrigger(GuardedAct *act, const RangeVar *name, const char *trigger)
 	}
 }
 
+/* Does the command set the trigger of applied rows as it is to be? */
+static bool
+EnablesApply(const AlterTableCmd *command)
+{
+	return command->subtype == AT_EnableReplicaTrig && strcmp(command->name, APPLY_TRIGGER) == 0;
+}
+
 /* ALTER TABLE and its kin. */
 static void
 ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
@@ -186,7 +194,7 @@ ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
 	{
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-		if (command->subtype != AT_EnableAlwaysTrig &&
+		if (command->subtype != AT_EnableAlwaysTrig && !EnablesApply(command) &&
 			!(command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX))
 			act->harmless = false;
 		switch (command->subtype)
@@ -203,7 +211,8 @@ ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
 			case AT_EnableTrig:
 			case AT_EnableReplicaTrig:
 			case AT_DisableTrig:
-				ConcernTrigger(act, statement->relation, command->name);
+				if (!EnablesApply(command))
+					ConcernTrigger(act, statement->relation, command->name);
 				break;
 			case AT_EnableTrigAll:
 			case AT_DisableTrigAll:

@@ -9,7 +9,8 @@
  * search tags.  Nothing is opened here.
  *
  * A shredded subject gets no new key for the sake of the past: where it has
- * none, there is no image of a row before.
+ * none, there is no image of a row before.  A worker of a subscription makes no
+ * keys at all, as those of the publisher come: there is no image without one.
  *
  * Memory: what the images of a relation have in common is kept for the last
  * relation, in a context of its own, until the registry changes.  The plain
@@ -20,6 +21,7 @@
 
 #include "access/detoast.h"
 #include "access/xact.h"
+#include "audit/change.h"
 #include "catalog/pg_type.h"
 #include "core/mac.h"
 #include "fmgr.h"
@@ -316,7 +318,8 @@ ImageKey(const ImageShape *shape, uint64 subject, phi_image_side side)
 {
 	if (!shape->shreddable || subject == 0)
 		return KeyringRelationKey(shape->root);
-	if (side == PHI_IMAGE_BEFORE && KeyringSubjectKeyId(subject) == 0)
+	if ((side == PHI_IMAGE_BEFORE || ApplyingSubscription() != NULL) &&
+		KeyringSubjectKeyId(subject) == 0)
 		return NULL;
 	return KeyringSubjectKey(subject);
 }

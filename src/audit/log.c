@@ -337,12 +337,26 @@ LogPartitionNow(const AuditLog *log)
 
 /* ---- writing a row of a table of the log ---- */
 
-/* Raise for an index that holds anything but columns of every row: those are not evaluated here. */
+/* The column that an index leaves out rows by, those where it is null; 0 for an index of all rows, -1 for others. */
+static int
+PartialColumn(const IndexInfo *index)
+{
+	NullTest *test;
+
+	if (index->ii_Predicate == NIL)
+		return 0;
+	test = linitial(index->ii_Predicate);
+	if (list_length(index->ii_Predicate) != 1 || !IsA(test, NullTest) ||
+		test->nulltesttype != IS_NOT_NULL || !IsA(test->arg, Var))
+		return -1;
+	return ((Var *) test->arg)->varattno;
+}
+
+/* Raise for an index that is not evaluated here. */
 static void
 CheckIndex(Relation relation, const IndexInfo *index)
 {
-	if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
-		index->ii_ExclusionOps != NULL)
+	if (index->ii_Expressions != NIL || PartialColumn(index) < 0 || index->ii_ExclusionOps != NULL)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("audit table \"%s\" has an expression, partial or exclusion index",
 					   RelationGetRelationName(relation)),
@@ -433,8 +447,9 @@ InsertEntries(LogWriter *writer, const Datum *values, const bool *isnull, ItemPo
 	for (i = 0; i < writer->index_count; i++)
 	{
 		IndexInfo *info = writer->indexes[i].info;
+		int partial = PartialColumn(info);
 
-		if (!info->ii_ReadyForInserts)
+		if (!info->ii_ReadyForInserts || (partial > 0 && isnull[partial - 1]))
 			continue;
 		for (j = 0; j < info->ii_NumIndexAttrs; j++)
 		{
@@ -458,6 +473,18 @@ LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull)
 }
 
 void
+LogWriterReplace(LogWriter *writer, ItemPointer place, const Datum *values, const bool *isnull)
+{
+	HeapTuple tuple =
+		heap_form_tuple(RelationGetDescr(writer->relation), (Datum *) values, (bool *) isnull);
+
+	SimpleHeapUpdate(writer->relation, place, tuple);
+	if (!HeapTupleIsHeapOnly(tuple))
+		InsertEntries(writer, values, isnull, &tuple->t_self);
+	heap_freetuple(tuple);
+}
+
+void
 LogWriterClose(LogWriter *writer)
 {
 	int i;
@@ -474,6 +501,6 @@ LogWriterClose(LogWriter *writer)
 void
 LogInit(void)
 {
-	CacheRegisterRelcacheCallback(ForgetRelation, (Datum) 0);
+	OnRelationChange(ForgetRelation);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, ForgetSchema, (Datum) 0);
 }

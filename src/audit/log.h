@@ -124,6 +124,9 @@ typedef struct LogWriter
  */
 extern void LogWriterOpen(LogWriter *writer, Oid relation, int columns, bool keep);
 extern void LogWriterAppend(LogWriter *writer, const Datum *values, const bool *isnull);
+/* Put a row in the place of another. */
+extern void LogWriterReplace(LogWriter *writer, ItemPointer place, const Datum *values,
+							 const bool *isnull);
 extern void LogWriterClose(LogWriter *writer);
 
 extern void LogInit(void); /* from AuditInit: invalidation callbacks */

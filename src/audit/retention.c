@@ -14,7 +14,6 @@
  */
 #include "audit/log.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -69,15 +68,15 @@ FindEvent(int64 event, ItemPointer place)
 static void
 EraseRow(Oid partition, ItemPointer place)
 {
-	Relation relation = table_open(partition, RowExclusiveLock);
-	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	LogWriter writer;
+	TupleTableSlot *slot;
 	Datum values[EVENT_COLUMNS];
 	bool isnull[EVENT_COLUMNS];
-	HeapTuple left;
 	int column;
 
-	CheckEventColumns(RelationGetDescr(relation));
-	if (!table_tuple_fetch_row_version(relation, place, GetActiveSnapshot(), slot))
+	EventWriterOpen(&writer, partition, false);
+	slot = table_slot_create(writer.relation, NULL);
+	if (!table_tuple_fetch_row_version(writer.relation, place, GetActiveSnapshot(), slot))
 		ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				errmsg("could not erase an event: another transaction has changed it"));
 	slot_getallattrs(slot);
@@ -88,11 +87,9 @@ EraseRow(Oid partition, ItemPointer place)
 	}
 	values[EVENT_ACTION] = values[EVENT_OUTCOME] = CStringGetTextDatum("erased");
 	isnull[EVENT_ACTION] = isnull[EVENT_OUTCOME] = false;
-	left = heap_form_tuple(RelationGetDescr(relation), values, isnull);
-	CatalogTupleUpdate(relation, place, left);
-	heap_freetuple(left);
+	LogWriterReplace(&writer, place, values, isnull);
 	ExecDropSingleTupleTableSlot(slot);
-	table_close(relation, NoLock);
+	LogWriterClose(&writer);
 }
 
 /* phi.audit_erase_row(event): the part of phi.audit_erase() that SQL cannot do. */

@@ -194,27 +194,27 @@ COMMENT ON FUNCTION phi.audit_archive(date, interval) IS
 
 -- Upkeep -------------------------------------------------------------------
 
--- On months that are over alone: kept up with every insert it doubles what an audited insert costs.
 CREATE FUNCTION phi.audit_maintain() RETURNS integer
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	past record;
+	month record;
 	made integer := 0;
 BEGIN
-	FOR past IN SELECT c.oid::regclass AS partition, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-			WHERE i.inhparent = 'phi_audit.event'::regclass AND c.relname ~ '^event_y[0-9]{4}m[0-9]{2}$'
-			AND c.relname < to_char(clock_timestamp() AT TIME ZONE 'UTC', '"event_y"YYYY"m"MM')
-			AND to_regclass(format('phi_audit.%I', c.relname || '_subjects')) IS NULL LOOP
-		EXECUTE format('CREATE INDEX %I ON %s USING gin (subjects)', past.relname || '_subjects', past.partition);
-		made := made + 1;
+	FOR month IN SELECT c.oid::regclass AS partition, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE i.inhparent = 'phi_audit.event'::regclass AND c.relname ~ '^event_y[0-9]{4}m[0-9]{2}$' LOOP
+		IF phi.audit_index_month(month.partition) THEN
+			made := made + 1;
+		END IF;
+		PERFORM gin_clean_pending_list(format('phi_audit.%I', month.relname || s.suffix)::regclass)
+			FROM (VALUES ('_subjects'), ('_keys')) s (suffix);
 	END LOOP;
 	RETURN made;
 END
 $$;
 REVOKE ALL ON FUNCTION phi.audit_maintain() FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_maintain() IS
-	'Indexes the subjects of the months that are over; returns how many. To be called once a month';
+	'Brings the indexes of the log by subject and key up to date, and makes those of a log of an earlier release; returns of how many months';
 
 CREATE FUNCTION phi.audit_status(OUT events bigint, OUT sealed bigint, OUT unsealed bigint,
 		OUT oldest_unsealed timestamptz, OUT last_checkpoint timestamptz, OUT last_size bigint,

@@ -11,13 +11,13 @@
 #include "consent/verdict.h"
 
 #include "access/parallel.h"
+#include "audit/audit.h"
 #include "catalog/pg_type.h"
 #include "consent/permitted.h"
 #include "consent/relations.h"
 #include "consent/share.h"
 #include "keyring/keyring.h"
 #include "session/session.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(phi_can_access);
@@ -128,6 +128,17 @@ DecideAccess(uint64 subject_token, uint16 label_set, const ProtectedColumn *colu
 		facts.row.class_reference = ClassReference(relation->description.resource_type);
 	facts.attributes = attributes;
 	return DecideRow(subject_token, UINT64CONST(1) << column->kind, &facts);
+}
+
+void
+NoteDisclosure(const ProtectedColumn *column, phi_form form, uint64 subject_token,
+			   const phi_decision *decision, bool shown)
+{
+	DisclosureGround ground = {.reason = decision->reason};
+
+	if (decision->reason == PHI_REASON_BREAK_GLASS)
+		ground.break_glass_id = GlassInForce(subject_token);
+	DisclosureNote(column, form, subject_token, &ground, shown);
 }
 
 void
@@ -271,7 +282,7 @@ ConsentInit(void)
 	DirectivesInit();
 	ImportInit();
 	ShareInit();
-	CacheRegisterRelcacheCallback(PolicyInvalidated, (Datum) 0);
+	OnRelationChange(PolicyInvalidated);
 	PreviousRun = ExecutorRun_hook;
 	ExecutorRun_hook = RunWithCurrentPolicy;
 	PlannerInit();

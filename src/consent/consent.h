@@ -43,6 +43,10 @@ extern phi_verdict SubjectVerdict(uint64 subject_token, RowFacts *facts);
 extern phi_decision DecideAccess(uint64 subject_token, uint16 label_set,
 								 const ProtectedColumn *column, const RowAttributes *attributes);
 
+/* DisclosureNote() of a value that the decision lets the session see. */
+extern void NoteDisclosure(const ProtectedColumn *column, phi_form form, uint64 subject_token,
+						   const phi_decision *decision, bool shown);
+
 /* ---- stored_row.c ---- */
 
 /* What the row predicate says of a row of the relation, with the columns of the relation asked for. */

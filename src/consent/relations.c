@@ -260,3 +260,14 @@ GlassBroken(uint64 subject_token)
 {
 	return RelationHolds(RELATION_GLASS, subject_token);
 }
+
+int64
+GlassInForce(uint64 subject_token)
+{
+	TimestampTz until = DT_NOEND;
+	Asker asker;
+	int64 id;
+
+	SessionAsker(&asker);
+	return RelationRead(RELATION_GLASS, &asker, subject_token, &until, &id) ? id : 0;
+}

@@ -55,6 +55,8 @@ extern bool RelationReadAll(RelationKind kind, const Asker *asker, TimestampTz *
 extern bool CareRelated(uint64 subject_token);
 extern bool IsSubjectOrProxy(uint64 subject_token);
 extern bool GlassBroken(uint64 subject_token);
+/* Which; 0 for none.  Reads the table. */
+extern int64 GlassInForce(uint64 subject_token);
 
 /* The session as an asker, at the time of the statement. */
 extern void SessionAsker(Asker *asker);

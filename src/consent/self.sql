@@ -111,7 +111,8 @@ COMMENT ON FUNCTION phi.revoke_my_consent(bigint, text) IS
 CREATE FUNCTION phi.my_disclosures(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
 		subject text DEFAULT NULL) RETURNS TABLE (recorded_at timestamptz, actor text, workforce_roles text[],
 		organization text, purpose text, action text, outcome text, reason text, relation text, columns text[])
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+AS $$
 #variable_conflict use_column
 DECLARE
 	own record := phi.own_subject(my_disclosures.subject, 'read');

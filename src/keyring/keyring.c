@@ -24,7 +24,6 @@
 #include "keyring/wrap.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
@@ -79,7 +78,7 @@ KeyringInit(void)
 {
 	KekInit();
 	SubjectKeysInit();
-	CacheRegisterRelcacheCallback(KeysInvalidated, (Datum) 0);
+	OnRelationChange(KeysInvalidated);
 }
 
 uint64

@@ -215,6 +215,13 @@ PhiFunction(const char *name, int nargs)
 }
 
 Oid
+PhiFunctionIfAny(const char *name, int nargs)
+{
+	RequireInstalled();
+	return FindFunction(name, nargs);
+}
+
+Oid
 PhiType(const char *name)
 {
 	return FindObject('t', name, 0);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
@@ -79,6 +80,19 @@ GucExtraAlloc(size_t size)
 	return guc_malloc(LOG, size);
 #else
 	return malloc(size);
+#endif
+}
+
+/* Put a row in the place of another, as simple_heap_update does; its indexes are the caller's. */
+static inline void
+SimpleHeapUpdate(Relation relation, ItemPointer place, HeapTuple tuple)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes indexes;
+
+	simple_heap_update(relation, place, tuple, &indexes);
+#else
+	simple_heap_update(relation, place, tuple);
 #endif
 }
 

@@ -71,6 +71,12 @@ ModifyingStatementsAround(void)
 }
 
 bool
+ModifyingStatementRunning(void)
+{
+	return Now.here || Now.around > 0;
+}
+
+bool
 ImplicitCodeRunning(void)
 {
 	return Now.around > 0 || DatumGetInt32(pg_trigger_depth(NULL)) > 0;

@@ -11,9 +11,11 @@
 #include "platform/compat.h"
 
 #include "core/bytes.h"
+#include "core/envelope.h"
 #include "core/status.h"
 #include "lib/stringinfo.h"
 #include "storage/lwlock.h"
+#include "utils/inval.h"
 
 /* ---- errors.c: the only translation of a status to an error ---- */
 
@@ -70,8 +72,15 @@ extern Oid ExtensionOwner(void);
 extern Oid PhiSchema(void);					 /* raises when not installed */
 extern Oid PhiRelation(const char *name);	 /* table, index or view of schema phi; raises when missing */
 extern Oid PhiFunction(const char *name, int nargs); /* first of that name and arity; raises when missing */
+/* The same, or 0: of what an extension that was not updated yet lacks. */
+extern Oid PhiFunctionIfAny(const char *name, int nargs);
 extern Oid PhiType(const char *name);
 extern uint64 CatalogGeneration(void);		 /* changes when any of them may have */
+
+/* ---- invalidate.c: relations that changed ---- */
+
+/* From _PG_init: have the function called as a relcache callback is (argument 0; relation 0 stands for all). */
+extern void OnRelationChange(RelcacheCallbackFunction function);
 
 /* ---- owner.c: acting as the extension's owner, or as a table's owner ---- */
 
@@ -100,12 +109,19 @@ extern bool OwnerCommandInProgress(void);
 /* Is it at work for this relation, and was it asked to open values when opening is true? */
 extern bool OwnerCommandFor(Oid relation, bool opening);
 
+/* ---- stored.c ---- */
+
+/* Parse the header of a stored value without fetching all of it; raises when malformed. */
+extern void ReadHeader(Datum value, phi_header *header);
+
 /* ---- nesting.c: code that nobody called ---- */
 
 /* Does a trigger run, or other code that a data-modifying statement runs by itself? */
 extern bool ImplicitCodeRunning(void);
 /* How many data-modifying statements run around the innermost one? */
 extern int ModifyingStatementsAround(void);
+/* Does a data-modifying statement run, or code below one? */
+extern bool ModifyingStatementRunning(void);
 
 /* Is a query being planned, somewhere up the stack? */
 extern bool PlanningInProgress(void);

@@ -25,7 +25,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -146,7 +145,7 @@ DropRetired(XactEvent event, void *arg)
 void
 RegistryInit(void)
 {
-	CacheRegisterRelcacheCallback(RegistryInvalidated, (Datum) 0);
+	OnRelationChange(RegistryInvalidated);
 	RegisterXactCallback(DropRetired, NULL);
 }
 

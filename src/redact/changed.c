@@ -11,7 +11,6 @@
 #include "redact/changed.h"
 
 #include "storage/lmgr.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -90,5 +89,5 @@ ChangedByMe(List *all)
 void
 ChangedInit(void)
 {
-	CacheRegisterRelcacheCallback(NoteChanged, (Datum) 0);
+	OnRelationChange(NoteChanged);
 }

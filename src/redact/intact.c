@@ -33,8 +33,9 @@
 #define HAS_NO_RULE      0x10
 #define HAS_OWN_CODE     0x20
 #define HAS_PLAIN_VIEW   0x40
+#define HAS_APPLY        0x80 /* or has no rows of its own */
 #define HAS_ALL_TABLE \
-	(HAS_ROW_SECURITY | HAS_ACCESS | HAS_SEALING | HAS_CAPTURE | HAS_NO_RULE | HAS_OWN_CODE)
+	(HAS_ROW_SECURITY | HAS_ACCESS | HAS_SEALING | HAS_CAPTURE | HAS_APPLY | HAS_NO_RULE | HAS_OWN_CODE)
 
 /* What is said of each when it is missing. */
 static const struct
@@ -46,6 +47,7 @@ static const struct
 	{HAS_ACCESS, "Its policy phi_access would be missing, or be another."},
 	{HAS_SEALING, "Its trigger \"~phi_seal\" would be missing, off, or be another."},
 	{HAS_CAPTURE, "A trigger of the audit log would be missing, off, or be another."},
+	{HAS_APPLY, "Its trigger \"~phi_audit_apply\" would be missing, off, or be another."},
 	{HAS_NO_RULE, "It would have a rule."},
 	{HAS_OWN_CODE,
 	 "A policy would run phi.reveal, or code that is neither PostgreSQL's nor a superuser's."},
@@ -65,6 +67,8 @@ static const struct
 	{HAS_CAPTURE, "~phi_audit_insert", "audit_change", TRIGGER_TYPE_INSERT},
 	{HAS_CAPTURE, "~phi_audit_update", "audit_change", TRIGGER_TYPE_UPDATE},
 	{HAS_CAPTURE, "~phi_audit_delete", "audit_change", TRIGGER_TYPE_DELETE},
+	{HAS_APPLY, "~phi_audit_apply", "audit_apply",
+	 TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE},
 	{HAS_CAPTURE, "~phi_no_truncate", "refuse_truncate",
 	 TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_TRUNCATE},
 };
@@ -340,6 +344,8 @@ HasTrigger(const TriggerDesc *triggers, int which, Oid function)
 			return trigger->tgfoid == function && trigger->tgtype == Triggers[which].type &&
 				   trigger->tgqual == NULL && trigger->tgnattr == 0 &&
 				   (trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+					(Triggers[which].part == HAS_APPLY &&
+					 trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA) ||
 					(Triggers[which].part == HAS_SEALING &&
 					 trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN));
 	}
@@ -350,13 +356,13 @@ HasTrigger(const TriggerDesc *triggers, int which, Oid function)
 static int
 PartsOfTable(const ProtectedRelation *relation)
 {
-	int parts = PartsOfPolicies(relation) | HAS_SEALING | HAS_CAPTURE;
+	int parts = PartsOfPolicies(relation) | HAS_SEALING | HAS_CAPTURE | HAS_APPLY;
 	Oid functions[lengthof(Triggers)];
 	Relation table;
 	int i;
 
 	for (i = 0; i < lengthof(Triggers); i++)
-		functions[i] = PhiFunction(Triggers[i].function, 0);
+		functions[i] = PhiFunctionIfAny(Triggers[i].function, 0);
 	table = RelationIdGetRelation(relation->relid);
 	if (table == NULL)
 		return HAS_ALL_TABLE;
@@ -366,9 +372,12 @@ PartsOfTable(const ProtectedRelation *relation)
 		parts |= HAS_NO_RULE;
 	for (i = 0; i < lengthof(Triggers); i++)
 	{
-		if (!HasTrigger(table->trigdesc, i, functions[i]))
+		/* A library of a later release than its extension has no function to look for. */
+		if (OidIsValid(functions[i]) && !HasTrigger(table->trigdesc, i, functions[i]))
 			parts &= ~Triggers[i].part;
 	}
+	if (table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		parts |= HAS_APPLY;
 	RelationClose(table);
 	return parts;
 }

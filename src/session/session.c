@@ -32,7 +32,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -402,5 +401,5 @@ SessionInit(void)
 	AttemptsInit();
 	LoginInit();
 	StepUpInit();
-	CacheRegisterRelcacheCallback(EnrollmentInvalidated, (Datum) 0);
+	OnRelationChange(EnrollmentInvalidated);
 }

@@ -181,5 +181,5 @@ phi_subject_token(PG_FUNCTION_ARGS)
 void
 PseudonymInit(void)
 {
-	CacheRegisterRelcacheCallback(InvalidatePseudonyms, (Datum) 0);
+	OnRelationChange(InvalidatePseudonyms);
 }

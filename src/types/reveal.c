@@ -178,14 +178,15 @@ ValueRow(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *col
  * was sealed under.
  */
 static phi_form
-PermittedForm(const phi_header *header, const ProtectedColumn *column, const RowAttributes *row)
+PermittedForm(const phi_header *header, const ProtectedColumn *column, const RowAttributes *row,
+			  phi_decision *decision)
 {
 	phi_form form = SessionForm(column->kind);
 
-	if (form == PHI_FORM_NONE ||
-		!DecideAccess(header->subject_token, header->label_set, column, row).permit)
+	if (form == PHI_FORM_NONE)
 		return PHI_FORM_NONE;
-	return form;
+	*decision = DecideAccess(header->subject_token, header->label_set, column, row);
+	return decision->permit ? form : PHI_FORM_NONE;
 }
 
 Datum
@@ -193,7 +194,8 @@ ShowWritten(const ProtectedColumn *column, Oid type, uint64 subject_token, uint1
 			Datum plain, bool *isnull)
 {
 	phi_header header = {.subject_token = subject_token, .label_set = label_set};
-	phi_form form = PermittedForm(&header, column, NULL);
+	phi_decision decision;
+	phi_form form = PermittedForm(&header, column, NULL, &decision);
 
 	*isnull = form == PHI_FORM_NONE;
 	if (form == PHI_FORM_FULL)
@@ -217,15 +219,16 @@ NothingIsRevealed(void)
 
 /* Open a value for the user in a form, which is recorded before; told: of what it is scrubbed, or NULL. */
 static Datum
-OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum value,
-		   const phi_header *header, const phi_known *told, bool *isnull)
+OpenInForm(const ProtectedColumn *column, phi_form form, const phi_decision *decision,
+		   InnerType inner, Datum value, const phi_header *header, const phi_known *told,
+		   bool *isnull)
 {
 	uint8 *bytes;
 	Size size;
 	Datum shown;
 
 	NoteSensitiveStatement();
-	DisclosureNote(column, form, header->subject_token, true);
+	NoteDisclosure(column, form, header->subject_token, decision, true);
 	bytes = OpenBytesOf(column, value, header, &size);
 	*isnull = false;
 	shown = told ? ScrubText(phi_bytes_of(bytes, size), told->list, told->count)
@@ -237,8 +240,9 @@ OpenInForm(const ProtectedColumn *column, phi_form form, InnerType inner, Datum 
 
 /* The same in a form that depends on the recipient; nothing where the session may not see it. */
 static Datum
-OpenForRecipient(const ProtectedColumn *column, phi_form form, const char *recipient,
-				 InnerType inner, Datum value, const phi_header *header, bool *isnull)
+OpenForRecipient(const ProtectedColumn *column, phi_form form, const phi_decision *decision,
+				 const char *recipient, InnerType inner, Datum value, const phi_header *header,
+				 bool *isnull)
 {
 	uint8 *bytes;
 	Size size;
@@ -250,7 +254,7 @@ OpenForRecipient(const ProtectedColumn *column, phi_form form, const char *recip
 		return (Datum) 0;
 	recipient = pstrdup(recipient);
 	NoteSensitiveStatement();
-	DisclosureNote(column, form, header->subject_token, true);
+	NoteDisclosure(column, form, header->subject_token, decision, true);
 	bytes = OpenBytesOf(column, value, header, &size);
 	shown = ShowForRecipient(inner, form, recipient, header->subject_token, bytes, size, isnull);
 	SecretWipe(bytes, size);
@@ -268,7 +272,7 @@ IsScrubbed(const ProtectedColumn *column, InnerType inner, phi_form form)
 /* Open a text without the identifiers of its row; nothing where they are not all at hand. */
 static Datum
 OpenScrubbed(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn *column,
-			 phi_form form, const phi_header *header, bool *isnull)
+			 phi_form form, const phi_decision *decision, const phi_header *header, bool *isnull)
 {
 	RowIdentifiers *identifiers = state->identifiers;
 	Datum shown;
@@ -276,7 +280,8 @@ OpenScrubbed(FunctionCallInfo fcinfo, RevealState *state, const ProtectedColumn 
 	*isnull = !identifiers || !IdentifiersOpen(identifiers, fcinfo, column, header, &state->keys);
 	if (*isnull)
 		return (Datum) 0;
-	shown = OpenInForm(column, form, INNER_TEXT, PG_GETARG_DATUM(0), header, &identifiers->known, isnull);
+	shown = OpenInForm(column, form, decision, INNER_TEXT, PG_GETARG_DATUM(0), header,
+					   &identifiers->known, isnull);
 	IdentifiersWipe(identifiers);
 	return shown;
 }
@@ -285,12 +290,13 @@ bool
 RevealStored(const ProtectedColumn *column, InnerType inner, Datum value, const phi_header *header,
 			 Datum *shown)
 {
-	phi_form form = PermittedForm(header, column, NULL);
+	phi_decision decision;
+	phi_form form = PermittedForm(header, column, NULL, &decision);
 	bool isnull;
 
 	if (form == PHI_FORM_NONE || form == PHI_FORM_PSEUDONYM || IsDead(header))
 		return false;
-	*shown = OpenInForm(column, form, inner, value, header, NULL, &isnull);
+	*shown = OpenInForm(column, form, &decision, inner, value, header, NULL, &isnull);
 	return !isnull;
 }
 
@@ -301,6 +307,7 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	RevealState *state;
 	const ProtectedColumn *column;
 	phi_header header;
+	phi_decision decision;
 	phi_form form;
 	Datum shown;
 	bool isnull;
@@ -312,7 +319,8 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 	if (!header.bound)
 		PG_RETURN_NULL();
 	column = ValueColumn(state, &header);
-	form = phi_form_meet(column->kind, PermittedForm(&header, column, ValueRow(fcinfo, state, column)),
+	form = phi_form_meet(column->kind,
+						 PermittedForm(&header, column, ValueRow(fcinfo, state, column), &decision),
 						 call->cap);
 	if (form == PHI_FORM_NONE)
 		PG_RETURN_NULL();
@@ -327,12 +335,13 @@ Reveal(FunctionCallInfo fcinfo, const RevealCall *call)
 		shown = isnull ? (Datum) 0 : Pseudonym(header.subject_token, call->recipient, &isnull);
 	}
 	else if (FormNeedsRecipient(form))
-		shown = OpenForRecipient(column, form, call->recipient, state->inner, PG_GETARG_DATUM(0),
-								 &header, &isnull);
+		shown = OpenForRecipient(column, form, &decision, call->recipient, state->inner,
+								 PG_GETARG_DATUM(0), &header, &isnull);
 	else if (IsScrubbed(column, state->inner, form))
-		shown = OpenScrubbed(fcinfo, state, column, form, &header, &isnull);
+		shown = OpenScrubbed(fcinfo, state, column, form, &decision, &header, &isnull);
 	else
-		shown = OpenInForm(column, form, state->inner, PG_GETARG_DATUM(0), &header, NULL, &isnull);
+		shown = OpenInForm(column, form, &decision, state->inner, PG_GETARG_DATUM(0), &header, NULL,
+						   &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(shown);

@@ -20,26 +20,6 @@
  */
 #define MAX_PLAIN ((Size) (MaxAllocSize / 4 * 3 - 256))
 
-/*
- * Parse the header of a stored value.
- */
-void
-ReadHeader(Datum value, phi_header *header)
-{
-	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
-	struct varlena *front = stored;
-	Size total = toast_raw_datum_size(value) - VARHDRSZ;
-
-	if (VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored))
-		front = PG_DETOAST_DATUM_SLICE(value, 0, PHI_HEADER_MAX);
-	CheckStatus(phi_header_parse(phi_bytes_of(VARDATA_ANY(front),
-											  Min(VARSIZE_ANY_EXHDR(front), PHI_HEADER_MAX)),
-								 total, header),
-				"read a sealed value");
-	if (front != stored)
-		pfree(front);
-}
-
 bool
 SealedButForTag(const phi_header *header, const SealTarget *target)
 {

@@ -24,8 +24,6 @@ typedef struct SealTarget
 	uint64 row_token; /* 0 without a primary key */
 } SealTarget;
 
-/* Parse the header of a stored value without fetching all of it; raises when malformed. */
-extern void ReadHeader(Datum value, phi_header *header);
 
 /* Is the value sealed for exactly this place, with a search tag (a dead one, too) where the column has them? */
 extern bool SealedFor(const phi_header *header, const SealTarget *target);

@@ -213,11 +213,14 @@ static bool
 MayRevealFully(const phi_header *header)
 {
 	const ProtectedColumn *column = RegistryColumn(header->column_id);
+	phi_decision decision;
 
-	if (!column || SessionForm(column->kind) != PHI_FORM_FULL ||
-		!DecideAccess(header->subject_token, header->label_set, column, NULL).permit)
+	if (!column || SessionForm(column->kind) != PHI_FORM_FULL)
 		return false;
-	DisclosureNote(column, PHI_FORM_FULL, header->subject_token, false);
+	decision = DecideAccess(header->subject_token, header->label_set, column, NULL);
+	if (!decision.permit)
+		return false;
+	NoteDisclosure(column, PHI_FORM_FULL, header->subject_token, &decision, false);
 	return true;
 }
 

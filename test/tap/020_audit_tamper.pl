@@ -245,7 +245,7 @@ for my $attack (
 	"DELETE FROM phi_audit.checkpoint WHERE tree_size = $leaf{30}",
 	"TRUNCATE phi_audit.checkpoint",
 	"UPDATE phi_audit.checkpoint SET note = NULL WHERE tree_size = $leaf{30}",
-	"UPDATE phi_audit.checkpoint SET note = replace(note, 'A', 'B') WHERE tree_size = $leaf{30}",
+	"UPDATE phi_audit.checkpoint SET note = translate(note, 'ABCDEFGH', 'BCDEFGHA') WHERE tree_size = $leaf{30}",
 	"DELETE FROM phi_audit.incarnation")
 {
 	like(attacked($attack, 'SELECT phi.audit_seal()'),

@@ -22,6 +22,7 @@ $node->safe_psql('postgres', q{
 	SELECT phi.enroll(session_user::regrole, 'writer', '{clinician}', '{TREAT}');
 	INSERT INTO person SELECT n, 'Canary' || n, 'Town' || n, n FROM generate_series(1, 3000) n;
 	GRANT SELECT, UPDATE ON people TO clinician;
+	ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO clinician;
 	GRANT CREATE ON SCHEMA public TO clinician;
 	GRANT TEMPORARY ON DATABASE postgres TO clinician;
 	CREATE FUNCTION loud(value text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', value; RETURN value; END';
@@ -31,6 +32,16 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION span_json(value span) RETURNS json LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE NOTICE ''%'', value; RETURN ''1''; END';
 	CREATE CAST (span AS json) WITH FUNCTION span_json(span);
 	CREATE PROCEDURE look(INOUT value text) LANGUAGE plpgsql AS 'BEGIN END';
+	CREATE PROCEDURE walk() LANGUAGE plpgsql AS
+		'DECLARE n text; BEGIN FOR i IN 1 .. 3 LOOP SELECT name INTO n FROM people WHERE id = i; IF i = 2 THEN ROLLBACK; ELSE COMMIT; END IF; END LOOP; END';
+	CREATE FUNCTION query(up_to bigint) RETURNS SETOF text LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT name FROM people WHERE id <= up_to; END';
+	CREATE FUNCTION loop_names(up_to bigint) RETURNS integer LANGUAGE plpgsql AS
+		'DECLARE r record; seen integer := 0; BEGIN FOR r IN SELECT name FROM people ORDER BY id LOOP seen := seen + 1; EXIT WHEN seen = up_to; END LOOP; RETURN seen; END';
+	CREATE FUNCTION dynamic() RETURNS text LANGUAGE plpgsql AS 'DECLARE n text; BEGIN EXECUTE ''SELECT name FROM people WHERE id = $1'' INTO n USING 3; RETURN n; END';
+	CREATE FUNCTION caught() RETURNS void LANGUAGE plpgsql AS
+		'DECLARE n text; BEGIN SELECT name INTO n FROM people WHERE id = 4; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END';
+	CREATE FUNCTION opened() RETURNS refcursor LANGUAGE plpgsql AS 'DECLARE c refcursor := ''c''; BEGIN OPEN c FOR SELECT name FROM people ORDER BY id; RETURN c; END';
+	CREATE TABLE taken (name text);
 });
 
 my $seen = 0;
@@ -73,7 +84,7 @@ is(leaves('PREPARE p AS SELECT name FROM people WHERE id = $1; EXECUTE p(1); EXE
 is(leaves('DO $$ BEGIN PERFORM name FROM people WHERE id < 3; END $$'), '1 2 name', 'inside DO');
 is(leaves('DO $$ DECLARE s person; v text; BEGIN SELECT * INTO s FROM person WHERE id = 1; v := phi.reveal(s.name); v := phi.reveal(s.name); END $$'),
 	'0 0 ', 'no privilege on the table, nothing revealed');
-$node->safe_psql('postgres', 'GRANT SELECT, UPDATE ON person TO clinician');
+$node->safe_psql('postgres', 'GRANT SELECT, INSERT, UPDATE, DELETE ON person TO clinician');
 is(leaves('DO $$ DECLARE s person; v text; BEGIN SELECT * INTO s FROM person WHERE id = 1; v := phi.reveal(s.name); v := phi.reveal(s.name); END $$'),
 	'1 1 name', 'an expression of PL/pgSQL outside of a query');
 is(leaves('CALL look((SELECT phi.reveal(name) FROM person WHERE id = 2))'), '0 0 ', 'CALL takes no subquery');
@@ -81,6 +92,23 @@ is(leaves('COPY (SELECT name FROM people) TO STDOUT'), '3 3000 name', 'COPY of a
 is(leaves('CREATE TEMP TABLE t AS SELECT name FROM people WHERE id < 8'), '1 7 name', 'CREATE TABLE AS');
 is(leaves('SELECT name INTO TEMP u FROM people WHERE id < 8'), '1 7 name', 'SELECT INTO');
 is(leaves("UPDATE person SET plain = 0 WHERE id = 9 RETURNING phi.reveal(name)"), '1 1 name', 'UPDATE ... RETURNING');
+is(leaves("UPDATE people SET plain = 0 WHERE id = 9 RETURNING name"), '1 1 name,town', 'of the view, with what the write compares');
+is(leaves("INSERT INTO person VALUES (3001, 'Canary3001') RETURNING phi.reveal(name)"), '1 1 name', 'INSERT ... RETURNING');
+is(leaves("DELETE FROM person WHERE id = 3001 RETURNING phi.reveal(name)"), '1 1 name', 'DELETE ... RETURNING');
+is(leaves("WITH w AS (UPDATE person SET plain = 0 WHERE id = 9 RETURNING phi.reveal(name) AS n) SELECT count(n) FROM w"), '1 1 name',
+	'RETURNING in a WITH clause');
+is(leaves('INSERT INTO taken SELECT name FROM people WHERE id < 8'), '1 7 name', 'INSERT ... SELECT into another table');
+is(leaves('BEGIN; INSERT INTO taken SELECT name FROM people WHERE id < 8; ROLLBACK'), '1 7 name', 'rolled back');
+is(leaves('PREPARE p AS SELECT name FROM people WHERE id < 3; CREATE TEMP TABLE v AS EXECUTE p'), '1 2 name', 'CREATE TABLE AS EXECUTE');
+is(leaves('SELECT name FROM people WHERE id < 3 FOR UPDATE'), '1 2 name', 'FOR UPDATE');
+is(leaves('CALL walk()'), '3 3 name', 'a procedure that commits and rolls back between its reads');
+is(leaves('SELECT * FROM query(3)'), '1 3 name', 'RETURN QUERY');
+is(leaves('SELECT loop_names(2)') =~ s/^\d+ //r, '10 name', 'a loop: what it has fetched, which is ten rows at first');
+is(leaves('SELECT dynamic()'), '1 1 name', 'a statement that PL/pgSQL makes up');
+is(leaves('SELECT caught()'), '1 1 name', 'a read in a block whose exception takes it back');
+is(leaves('BEGIN; SELECT opened(); FETCH 2 FROM c; MOVE 1 FROM c; FETCH 1 FROM c; CLOSE c; ROLLBACK'), '3 4 name', 'a cursor of a function; MOVE reads as well');
+is(leaves('BEGIN; DECLARE c CURSOR FOR SELECT name FROM people; ROLLBACK'), '0 0 ', 'a cursor that nobody reads');
+is(leaves("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT name FROM people WHERE id < 3; COMMIT; FETCH ALL FROM c"), '0 0 ', 'WITH HOLD is refused');
 is(leaves('SELECT * FROM names(4)'), '1 4 name', 'a function in SQL');
 is(leaves('SELECT count(name) FROM people WHERE id < 50'), '1 49 name', 'an aggregate');
 is(leaves('SELECT loud(name) FROM people WHERE id < 4'), '3 3 name', 'each value before somebody\'s function has it');
@@ -178,6 +206,19 @@ is(disclosed(), '1 2 name', 'suspended: its two patients are recorded');
 @rows = exchange($socket, 's', message('E', "p\0" . pack('N', 3)), message('H', ''));
 is_deeply(\@rows, [ 'Canary3', 'Canary4', 'Canary5' ], 'resumed');
 is(disclosed(), '1 3 name', 'and the next three');
+my @pair = map { my $n = $_; (message('B', "q$n\0s\0" . pack('nnn', 0, 0, 0)), message('E', "q$n\0" . pack('N', 1))) } 1, 2;
+@rows = exchange($socket, 's', @pair, message('H', ''));
+push @rows, exchange($socket, 's');
+is_deeply(\@rows, [ 'Canary1', 'Canary1' ], 'two portals, in one go');
+is(disclosed(), '2 2 name', 'each execution is recorded');
+my $lost = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port) or die "connect: $!";
+print $lost pack('N', 4 + length $startup) . $startup;
+exchange($lost, 'Z');
+exchange($lost, 's', message('P', "s\0SELECT name FROM people WHERE id < 100\0" . pack('n', 0)),
+	message('B', "p\0s\0" . pack('nnn', 0, 0, 0)), message('E', "p\0" . pack('N', 2)), message('H', ''));
+close $lost;
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'clinician'") or die 'still connected';
+is(disclosed(), '1 2 name', 'a connection that is lost with its portal suspended');
 
 # While the worker is stopped nothing of a result leaves, however large it is, row by row as the wire has it.
 my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'phi_guard audit worker'");

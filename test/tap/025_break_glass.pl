@@ -82,6 +82,21 @@ is(one('SELECT count(*) FROM phi.break_glass_review WHERE waiting'), 1, 'a revie
 is(as('doctor', $seen), '2', 'and the access');
 is(as('second', $seen), '2', 'which is the actor\'s, in every session');
 
+# What is then read carries the glass that opened it, and what another ground opens does not
+my $glass = one('SELECT id FROM phi.glass');
+my $disclosed = q{SELECT reason, break_glass_id, array_length(subjects, 1) FROM phi_audit.event WHERE action = 'disclose' AND event_id > %d ORDER BY reason};
+my $mark = one('SELECT max(event_id) FROM phi_audit.event');
+is(as('doctor', 'SELECT name FROM patient_redacted'), 'Canary2', 'read under broken glass');
+is(one(sprintf($disclosed, $mark)), "break_glass|$glass|1", 'the event has the glass, and the ground');
+my $related = one(q{SELECT phi.relate(4, actor => 'dr.house')});
+$mark = one('SELECT max(event_id) FROM phi_audit.event');
+is(as('doctor', 'SELECT name FROM patient_redacted ORDER BY id'), "Canary2\nCanary4", 'two patients in one statement');
+is(one(sprintf($disclosed, $mark)), "break_glass|$glass|1\ndefault_permit||1", 'each with the ground it was read on');
+one("SELECT phi.end_relation($related)");
+is(one("SELECT count(*) FROM phi.disclosures('2') WHERE action = 'disclose' AND break_glass_id = $glass AND reason = 'break_glass'"), 2,
+	'phi.disclosures shows it');
+is(one("SELECT count(*) FROM phi.access_report('dr.house') WHERE action = 'disclose' AND break_glass_id = $glass"), 2, 'phi.access_report, too');
+
 # Several at once: the same actor in many sessions, after the review
 one("SELECT phi.review_break_glass(id, 'not_justified') FROM phi.glass");
 is(as('doctor', $seen), 'none', 'ended by the review');

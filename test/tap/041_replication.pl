@@ -135,8 +135,10 @@ foreach my $db ('as_text', 'as_binary')
 like(seen($subscriber, 'clinician', 'as_binary'), qr/^1\|Upserted\|.*^2\|Name 2\|123-45-6789\|.*^31\|Zoë\|.*^1007\|Name 7\|/ms,
 	'inserted, upserted, updated, moved');
 is(ask($subscriber, '', q{SELECT relation, action, sum(row_count) FROM phi_audit.event WHERE action IN ('insert', 'update', 'delete')
-		GROUP BY 1, 2 ORDER BY 1}, db => 'as_text'), "public.patient|insert|30\npublic.visit_2024|insert|30\npublic.visit_2025|insert|30",
-	'the initial copy leaves its events on the subscriber, apply leaves none');
+		GROUP BY 1, 2 ORDER BY 1}, db => 'as_text'), "public.patient|delete|1\npublic.patient|insert|31\npublic.patient|update|7\n"
+	  . "public.visit_2024|delete|1\npublic.visit_2024|insert|30\npublic.visit_2024|update|4\n"
+	  . "public.visit_2025|delete|2\npublic.visit_2025|insert|31\npublic.visit_2025|update|1",
+	'the initial copy and what was applied are in the log of the subscriber');
 is(ask($subscriber, '', 'SELECT ok, problem FROM phi.audit_verify()', db => 'as_text'), 't|', 'whose own log is good');
 
 # ---- consents and keys are the subscriber's own ----

@@ -155,6 +155,7 @@ $subscriber->start;
 phi_roles($subscriber);
 $subscriber->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE template0');
 $subscriber->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'copy', $schema ], 'restored at the subscriber');
+$subscriber->safe_psql('copy', q{SELECT phi.set_capture('patient', 'row'), phi.set_capture('visit', 'row')});
 $subscriber->safe_psql('copy', "CREATE SUBSCRIPTION shred CONNECTION \$c\$" . $node->connstr('postgres') . "\$c\$ PUBLICATION shred"
 	  . ($subscriber->pg_version >= 16 ? ' WITH (run_as_owner = true)' : ''));
 $subscriber->wait_for_subscription_sync($node, 'shred', 'copy');
@@ -164,6 +165,10 @@ $node->wait_for_catchup('shred');
 my $session = $subscriber->background_psql('copy', extra_params => [ '-U', 'clinician' ]);
 my $read = "SELECT name FROM patient_redacted WHERE ssn = '222-22-2222'";
 is($session->query($read), 'Sent', 'a new subject comes with its key');
+is(ask($subscriber, '', q{SELECT count(images) FROM phi_audit.event WHERE action = 'insert' AND relation = 'public.patient' AND row_keys = '{6000}'}, db => 'copy'), 1,
+	'and its event has an image');
+my $keys = 'SELECT dek_id, subject_token, state FROM phi.subject_key ORDER BY 1';
+is(ask($subscriber, '', $keys, db => 'copy'), ask($node, '', $keys), 'which made no key at the subscriber');
 is(ask($node, 'custodian', "SELECT phi.shred_subject(6000, 'at the publisher')"), 1, 'shredded at the publisher');
 $node->wait_for_catchup('shred');
 is($session->query("$read; SELECT name IS NULL FROM patient_redacted WHERE id = 6000"), 't', 'dead and not found at the subscriber, in a session that had the key');
