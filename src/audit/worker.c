@@ -3,9 +3,10 @@
  *		The audit worker: a background process, one for each database that
  *		needs it, that writes events in transactions of its own and seals them.
  *
- * It is started by the first session with something to write, and leaves when
- * nothing happened for IDLE_MS, or when its database is to be dropped, copied,
- * renamed or moved.  It connects as the bootstrap superuser, and sets every
+ * The first session with something to write has one of the reserved processes
+ * serve its database (reserve.c), or starts one.  It leaves when nothing
+ * happened for IDLE_MS, or when its database is to be dropped, copied, renamed
+ * or moved.  It connects as the bootstrap superuser, and sets every
  * setting that a database's or a role's defaults could turn against it.
  *
  * A round takes up to QUEUE_GROUP records, writes them in one transaction and
@@ -26,6 +27,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "audit/reserve.h"
 #include "audit/spool.h"
 #include "audit/worker.h"
 #include "catalog/pg_authid.h"
@@ -34,7 +36,6 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
@@ -71,24 +72,33 @@ typedef struct WorkerState
 	TimestampTz drain_after; /* the spool */
 	uint64 unsealed;         /* events written since the last seal */
 	bool flushed;            /* does the worker's own commit flush? */
+	int exit_code;           /* to end with */
 } WorkerState;
 
 static WorkerState State;
+
+void
+WorkerDescribe(BackgroundWorker *worker, const char *entry, Datum argument)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "phi_guard", sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, entry, sizeof(worker->bgw_function_name));
+	strlcpy(worker->bgw_name, "phi_guard audit worker", sizeof(worker->bgw_name));
+	strlcpy(worker->bgw_type, "phi_guard audit worker", sizeof(worker->bgw_type));
+	worker->bgw_main_arg = argument;
+}
 
 bool
 WorkerStart(Oid database)
 {
 	BackgroundWorker worker;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "phi_guard", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "phi_audit_worker", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "phi_guard audit worker", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "phi_guard audit worker", sizeof(worker.bgw_type));
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	if (ReserveAssign(database))
+		return true;
+	WorkerDescribe(&worker, "phi_audit_worker", ObjectIdGetDatum(database));
 	return RegisterDynamicBackgroundWorker(&worker, NULL);
 }
 
@@ -391,7 +401,7 @@ Finish(bool linger)
 		if (count == 0 && linger)
 			pg_usleep(10000L);
 	} while (count > 0 || (linger && count == 0 && GetCurrentTimestamp() < until));
-	proc_exit(0);
+	proc_exit(State.exit_code);
 }
 
 /* Wait for records, or until upkeep is due. */
@@ -424,7 +434,7 @@ Serve(void)
 		if (count >= 0)
 			Upkeep(now);
 		if (count == 0 && TimestampDifferenceExceeds(State.active, now, IDLE_MS) && QueueRetire())
-			proc_exit(0);
+			proc_exit(State.exit_code);
 		if (count == 0)
 			Rest(RETRY_MS);
 		else if (count < 0)
@@ -432,25 +442,43 @@ Serve(void)
 	}
 }
 
-/* Entry of the process; its argument is the database. */
 void
-phi_audit_worker(Datum database)
+WorkerBegin(void)
 {
 	pqsignal(SIGTERM, Terminate);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
-											  BGWORKER_BYPASS_ALLOWCONN);
+}
+
+bool
+WorkerMustEnd(void)
+{
+	return ShutdownRequestPending;
+}
+
+void
+WorkerServe(Oid database, int exit_code)
+{
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
 	if (!QueueServe())
-		proc_exit(0);
+		proc_exit(exit_code);
 	memset(&State, 0, sizeof(State));
 	State.context =
 		AllocSetContextCreate(TopMemoryContext, "phi_guard audit round", ALLOCSET_DEFAULT_SIZES);
 	State.limit = QUEUE_GROUP;
 	State.active = GetCurrentTimestamp();
+	State.exit_code = exit_code;
 	MemoryContextSwitchTo(State.context);
 	PinSettings();
 	Serve();
+}
+
+/* Entry of a process started at run time; its argument is the database. */
+void
+phi_audit_worker(Datum database)
+{
+	WorkerBegin();
+	WorkerServe(DatumGetObjectId(database), WORKER_DONE);
 }
 
 void
@@ -459,4 +487,5 @@ WorkerInit(void)
 	DefineCustomIntVariable(
 		"phi.audit_seal_interval", "How often the audit worker seals events; 0: never.", NULL,
 		&SealInterval, 1000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	ReserveInit();
 }

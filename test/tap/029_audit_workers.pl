@@ -1,0 +1,177 @@
+# Every background worker is taken by parallel queries: an audit worker has its place all the same, and a
+# strict read its event.  Without the reservation (phi.audit_workers = 0) the same read is refused.
+
+use strict;
+use warnings;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use PhiNode;
+
+my $node = phi_node('workers', conf => "restart_after_crash = on\nphi.audit_timeout = '4s'\nmax_worker_processes = 4\n"
+	  . "max_parallel_workers = 8\nmax_logical_replication_workers = 0\nmax_prepared_transactions = 2\n");
+$node->start;
+phi_roles($node);
+
+# A database with a protected table, and a plain one to be scanned by all.
+sub make
+{
+	my ($db) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	phi_install($node, $db);
+	$node->safe_psql($db, q{
+		CREATE TABLE person (id bigint PRIMARY KEY, name text);
+		SELECT phi.classify('person', 'name', 'name');
+		SELECT phi.protect('person', subject => 'id', view => 'people');
+		INSERT INTO person SELECT n, 'Canary' || n FROM generate_series(1, 100) n;
+		GRANT SELECT ON people TO clinician;
+	});
+	return;
+}
+make('one');
+make('two');
+$node->safe_psql('postgres', q{
+	CREATE TABLE big AS SELECT n, repeat('x', 500) AS filler FROM generate_series(1, 20000) n;
+	ALTER TABLE big SET (parallel_workers = 8);
+	ANALYZE big;
+});
+
+my $read = 'SELECT name FROM people WHERE id = 1';
+my $parallel = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'";
+my @scans;
+
+# Parallel scans, until not one more worker is to be had.
+sub take_all
+{
+	my ($places) = @_;
+
+	for (1 .. 2)
+	{
+		push @scans, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SET max_parallel_workers_per_gather = 8',
+				'-c', 'SET parallel_setup_cost = 0', '-c', 'SET parallel_tuple_cost = 0', '-c', 'SET min_parallel_table_scan_size = 0',
+				'-c', 'SELECT count(*) FROM big WHERE pg_sleep(0.02) IS NOT NULL' ], '>', \my $out, '2>', \my $err);
+		sleep 0.3;
+	}
+	$node->poll_query_until('postgres', "SELECT ($parallel) = $places") or die 'the parallel workers are not there';
+	return;
+}
+
+sub give_back
+{
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT count(*) FROM big%'");
+	$_->finish foreach @scans;
+	@scans = ();
+	$node->poll_query_until('postgres', "SELECT ($parallel) = 0") or die 'the parallel workers are still there';
+	return;
+}
+
+sub worker
+{
+	my ($db) = @_;
+	return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'phi_guard audit worker' AND datname = '$db'");
+}
+
+sub leave
+{
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'phi_guard audit worker'");
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'phi_guard audit worker'") or die 'still there';
+	return;
+}
+
+sub events
+{
+	my ($db) = @_;
+	return $node->safe_psql($db, "SET phi.audit_reads = off; SELECT count(*) FROM phi_audit.event WHERE action = 'disclose'");
+}
+
+# A read with every worker taken is shown, in time, and has its event.
+sub works
+{
+	my ($what, $db) = @_;
+	my $before = events($db);
+	my $begun = time;
+
+	is(ask($node, 'clinician', $read, db => $db), 'Canary1', "$what: shown");
+	cmp_ok(time - $begun, '<', 2, "$what: in time");
+	is(events($db), $before + 1, "$what: recorded");
+	return;
+}
+
+# Reserved: one place of four is not the parallel queries'
+is($node->safe_psql('postgres', 'SHOW phi.audit_workers'), '1', 'one place is reserved by default');
+leave();
+take_all(3);
+works('nobody serves the database, every worker is taken', 'one');
+is($node->safe_psql('postgres', $parallel), 3, 'the parallel queries were still there');
+my $first = worker('one');
+
+# The place is had again by the next process, whatever became of the last
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($first)");
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $first") or die 'still there';
+works('the worker was terminated', 'one');
+isnt(worker('one'), $first, 'by another process');
+
+# One place, two databases
+like((refused($node, 'clinician', $read, db => 'two'))[1], qr/event could not be recorded.*phi\.audit_workers/s, 'a second database is refused');
+give_back();
+works('a second database, workers are free', 'two');
+isnt(worker('one'), '', 'beside the first');
+
+# A database that goes away gives its place back
+take_all(2);
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE one');
+works('its database was copied', 'one');
+$node->safe_psql('postgres', 'ALTER DATABASE one RENAME TO uno');
+works('its database was renamed', 'uno');
+$node->safe_psql('postgres', 'DROP DATABASE uno');
+works('the database of the reserved worker was dropped', 'copy');
+give_back();
+
+# kill -9 restarts the server, and the reserved process with it
+leave();
+take_all(3);
+works('before the crash', 'two');
+kill 'KILL', worker('two');
+$_->finish foreach @scans;
+@scans = ();
+for (1 .. 300) { last if ($node->psql('postgres', 'SELECT 1'))[0] == 0; sleep 0.1; }
+take_all(3);
+works('the server crashed', 'two');
+give_back();
+
+# Two places
+$node->append_conf('postgresql.conf', 'phi.audit_workers = 2');
+$node->restart;
+take_all(2);
+works('two places', 'two');
+works('two places', 'copy');
+give_back();
+
+# As many databases as nobody would think of, one after the other, in one place
+$node->append_conf('postgresql.conf', 'phi.audit_workers = 1');
+$node->restart;
+take_all(3);
+for my $turn (1 .. 6)
+{
+	my $db = $turn % 2 ? 'two' : 'copy';
+	ask($node, 'clinician', $read, db => $db);
+	leave();
+}
+pass('a place changes hands');
+give_back();
+
+# And without: this test can fail
+$node->append_conf('postgresql.conf', 'phi.audit_workers = 0');
+$node->restart;
+leave();
+take_all(4);
+like((refused($node, 'clinician', $read, db => 'two'))[1], qr/event could not be recorded.*phi\.audit_workers/s, 'nothing reserved: refused');
+give_back();
+works('nothing reserved, workers are free', 'two');
+
+unlike(log_since($node), qr/PANIC|TRAP|Canary\d/, 'nothing bad in the log of the server');
+$node->stop;
+done_testing();
