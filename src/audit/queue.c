@@ -331,8 +331,9 @@ QueueWait(TimestampTz deadline, bool interruptible)
 			outcome = QUEUE_LATE;
 		else
 		{
-			(void) EnsureWorker();
-			Sleep(Min(TimestampDifferenceMilliseconds(now, deadline), START_MS), interruptible);
+			long patience = EnsureWorker() ? START_MS : RETRY_MS * 10;
+
+			Sleep(Min(TimestampDifferenceMilliseconds(now, deadline), patience), interruptible);
 		}
 	}
 	QueueWithdraw();

@@ -53,7 +53,7 @@
 #define IDLE_MS       300000 /* after which the worker leaves */
 #define RETRY_MS      1000   /* after a failure */
 #define LONG_RETRY_MS 60000  /* after sealing failed */
-#define LINGER_MS     200    /* how long a worker that shuts down waits for last records */
+#define LINGER_MS     200    /* how long a worker that leaves takes last records */
 #define SEAL_EVENTS   10000  /* written since the last seal: seal at once */
 #define SEAL_LOCK_MS  100    /* readers wait while sealing waits for a lock */
 
@@ -99,7 +99,7 @@ WorkerStart(Oid database)
 	if (ReserveAssign(database))
 		return true;
 	WorkerDescribe(&worker, "phi_audit_worker", ObjectIdGetDatum(database));
-	return RegisterDynamicBackgroundWorker(&worker, NULL);
+	return RegisterDynamicBackgroundWorker(&worker, NULL) || ReserveTurn(database);
 }
 
 /* ---- databases that change under it ---- */
@@ -404,6 +404,19 @@ Finish(bool linger)
 	proc_exit(State.exit_code);
 }
 
+/* Leave the place to another database: seal what there is, write what is queued by then, and go. */
+static void
+HandOver(void)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LINGER_MS);
+
+	State.seal_after = 0;
+	Upkeep(GetCurrentTimestamp());
+	while (Round() > 0 && GetCurrentTimestamp() < until)
+		;
+	proc_exit(State.exit_code);
+}
+
 /* Wait for records, or until upkeep is due. */
 static void
 Rest(long milliseconds)
@@ -433,6 +446,8 @@ Serve(void)
 			State.active = now;
 		if (count >= 0)
 			Upkeep(now);
+		if (ReserveTurnIsOver(now))
+			HandOver();
 		if (count == 0 && TimestampDifferenceExceeds(State.active, now, IDLE_MS) && QueueRetire())
 			proc_exit(State.exit_code);
 		if (count == 0)
