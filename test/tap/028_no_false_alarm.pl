@@ -134,7 +134,7 @@ sub crash
 	die 'children of the postmaster are left';
 }
 
-# SIGKILL to a client's backend or the audit worker: the postmaster restarts the server.
+# SIGKILL to a client's backend or the audit worker: the postmaster restarts the server, unless it had just ended.
 sub kill_backend
 {
 	my $postmaster = postmaster();
@@ -142,7 +142,7 @@ sub kill_backend
 
 	return if !@children;
 	kill 'KILL', $children[ rand @children ];
-	foreach (1 .. 1000)
+	foreach (1 .. 100)
 	{
 		last if log_since($node, $_[0]) =~ /reinitializing/;
 		usleep(10_000);
