@@ -151,6 +151,47 @@ $node->safe_psql('postgres', 'DROP DATABASE uno');
 works('the database of the reserved worker was dropped', 'copy');
 give_back();
 
+# A psql that waits for statements; say() gives what it answers to one.
+sub talker
+{
+	my ($db) = @_;
+	my %talker = (in => '', out => '');
+
+	$talker{process} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr($db) ], '<', \$talker{in}, '>', \$talker{out}, '2>&1');
+	return \%talker;
+}
+
+sub say
+{
+	my ($talker, $sql) = @_;
+
+	$talker->{in} .= "$sql;\n\\echo over\n";
+	$talker->{process}->pump until $talker->{out} =~ s/over\n\z//;
+	my $answer = $talker->{out};
+	$talker->{out} = '';
+	return $answer;
+}
+
+# A database that is dropped while its worker is being started: DROP waits for the worker, to send it away
+my $dropped = 0;
+foreach my $try (1 .. 12)
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE brief TEMPLATE copy');
+	my ($inside, $outside) = (talker('brief'), talker('postgres'));
+	say($_, 'SELECT 1') foreach $inside, $outside;
+	say($inside, "INSERT INTO person VALUES (7000, 'x')");
+	$inside->{in} .= "\\q\n";
+	$inside->{process}->pump_nb;
+	sleep $try * 0.0003;
+	my $answer = say($outside, 'DROP DATABASE brief');
+	$dropped += $answer eq '';
+	diag($answer) if $answer ne '';
+	$outside->{in} .= "\\q\n";
+	$_->{process}->finish foreach $inside, $outside;
+	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS brief');
+}
+is($dropped, 12, 'a database is dropped while its worker is being started');
+
 # kill -9 restarts the server, and the reserved process with it
 leave();
 take_all(3);
