@@ -15,7 +15,8 @@
  *
  * A file vouches for what nothing takes back: a checkpoint is published when
  * the transaction that made it is committed and flushed, while its locks are
- * held.  A seal that is rolled back, or lost in a crash, leaves no file.  What
+ * held, and where a synchronous standby is asked for it has that too.  A seal
+ * that is rolled back, or lost in a crash or a failover, leaves no file.  What
  * can fail for long, the directory and the space in it, is tried before the
  * commit: the newest file is written aside there.  What fails afterwards is a
  * warning: the next checkpoint covers the same events.
@@ -33,7 +34,10 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "audit/worker.h"
 #include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "replication/walsender_private.h"
 #include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -193,6 +197,23 @@ DirectoryWrite(const char *incarnation, const char *note, Size size)
 
 /* ---- when the transaction ends ---- */
 
+/*
+ * Would the checkpoint survive a failover?  The wait for a synchronous standby ends without one when it is
+ * canceled, and when the postmaster dies.
+ */
+static bool
+StandbyHasIt(void)
+{
+	XLogRecPtr flushed;
+
+	if (!StandbysAwaited())
+		return true;
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	flushed = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
+	LWLockRelease(SyncRepLock);
+	return flushed >= XactLastCommitEnd;
+}
+
 /* Write the files of a committed transaction; the aside one may be of a seal that was rolled back to a savepoint. */
 static void
 Publish(void)
@@ -201,6 +222,13 @@ Publish(void)
 
 	if (CheckpointDirectory[0] == '\0')
 		return;
+	if (!StandbyHasIt())
+	{
+		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("a checkpoint is not written to phi.checkpoint_directory: no synchronous "
+					   "standby has it"));
+		return;
+	}
 	XLogFlush(XactLastCommitEnd);
 	foreach (cell, Pending)
 	{

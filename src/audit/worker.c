@@ -213,8 +213,7 @@ PinLockTimeout(int milliseconds)
 	Pin("lock_timeout", value);
 }
 
-/* Does a commit that is to be durable wait for a standby? */
-static bool
+bool
 StandbysAwaited(void)
 {
 	return max_wal_senders > 0 && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0';
@@ -339,6 +338,9 @@ Round(void)
 		State.limit = 1;
 		return -count;
 	}
+	/* The postmaster died, which ends the wait for a standby: nobody is told that it has the events. */
+	if (ProcDiePending)
+		CHECK_FOR_INTERRUPTS();
 	QueueWritten(slots, count, State.flushed ? InvalidXLogRecPtr : XactLastCommitEnd);
 	State.limit = QUEUE_GROUP;
 	State.unsealed += count;

@@ -27,6 +27,9 @@ extern void WorkerBegin(void);
 extern bool WorkerMustEnd(void);
 extern PHI_NORETURN void WorkerServe(Oid database, int exit_code);
 
+/* Does a commit that is to be durable wait for a standby? */
+extern bool StandbysAwaited(void);
+
 extern void WorkerInit(void); /* from AuditInit: settings */
 
 #endif /* PHI_AUDIT_WORKER_H */
