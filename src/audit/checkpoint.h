@@ -55,7 +55,10 @@ typedef struct KeptCheckpoint
 
 extern bool DirectoryNewest(KeptCheckpoint *newest);
 
-/* Write a checkpoint to the directory, if there is one: to the archive and as the newest. */
+/*
+ * Have a checkpoint written to the directory, if there is one, when this transaction commits: to the archive
+ * and as the newest.  Raises where it cannot be.
+ */
 extern void DirectoryWrite(const char *incarnation, const char *note, Size size);
 
 extern void CheckpointInit(void); /* from AuditInit: settings */

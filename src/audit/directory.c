@@ -11,9 +11,17 @@
  *
  * A file is there whole or not at all: the newest one is written aside,
  * flushed and renamed; an entry of the archive is appended by one write and
- * flushed, and what a crash left of one is closed off before the next.  What
- * a checkpoint covers is flushed to the write-ahead log first, so no crash can
- * take back what a file vouches for.
+ * flushed, and what a crash left of one is closed off before the next.
+ *
+ * A file vouches for what nothing takes back: a checkpoint is published when
+ * the transaction that made it is committed and flushed, while its locks are
+ * held, and where a synchronous standby is asked for it has that too.  A seal
+ * that is rolled back, or lost in a crash or a failover, leaves no file.  What
+ * can fail for long, the directory and the space in it, is tried before the
+ * commit: the newest file is written aside there.  What fails afterwards is a
+ * warning: the next checkpoint covers the same events.
+ *
+ * Memory: what is to be published lives in TopTransactionContext.
  *-------------------------------------------------------------------------
  */
 #include "audit/checkpoint.h"
@@ -24,23 +32,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "audit/worker.h"
 #include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "replication/walsender_private.h"
 #include "storage/fd.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 
 /* phi.checkpoint_directory; empty: none. */
 static char *CheckpointDirectory = NULL;
 
-void
-CheckpointInit(void)
+/* A checkpoint of this transaction, to be published when it commits. */
+typedef struct PendingNote
 {
-	DefineCustomStringVariable(
-		"phi.checkpoint_directory", "Directory that checkpoints of the audit log are written to.",
-		"Outside the data directory, owned by the server's user, writable by "
-		"nobody else.",
-		&CheckpointDirectory, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
-}
+	SubTransactionId made_in;
+	char *incarnation;
+	char *note;
+	Size size;
+} PendingNote;
+
+/* Those of this transaction, in order. */
+static List *Pending = NIL;
 
 /* Raise: the directory is there but must not be used. */
 static void
@@ -149,29 +164,156 @@ WriteArchive(const char *incarnation, const char *note, Size size)
 	fsync_fname(CheckpointDirectory, true);
 }
 
-/* Replace the newest checkpoint. */
+/* Write what is to be the newest checkpoint aside. */
 static void
-WriteNewest(const char *note, Size size)
+WriteAside(const PendingNote *pending)
 {
-	char *path = FilePath(".latest");
 	char *aside = FilePath(".latest.new");
 	int fd = OpenFile(aside, O_WRONLY | O_CREAT | O_TRUNC);
 
-	WriteAll(fd, aside, note, size);
+	WriteAll(fd, aside, pending->note, pending->size);
 	CloseTransientFile(fd);
-	(void) durable_rename(aside, path, ERROR);
 }
 
 void
 DirectoryWrite(const char *incarnation, const char *note, Size size)
 {
+	MemoryContext old;
+	PendingNote *pending;
+
 	if (CheckpointDirectory[0] == '\0')
 		return;
 	CheckDirectory();
-	XLogFlush(XactLastRecEnd);
-	WriteArchive(incarnation, note, size);
-	WriteNewest(note, size);
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	pending = palloc(sizeof(PendingNote));
+	pending->made_in = GetCurrentSubTransactionId();
+	pending->incarnation = pstrdup(incarnation);
+	pending->note = pnstrdup(note, size);
+	pending->size = size;
+	Pending = lappend(Pending, pending);
+	MemoryContextSwitchTo(old);
+	WriteAside(pending);
 }
+
+/* ---- when the transaction ends ---- */
+
+/*
+ * Would the checkpoint survive a failover?  The wait for a synchronous standby ends without one when it is
+ * canceled, and when the postmaster dies.
+ */
+static bool
+StandbyHasIt(void)
+{
+	XLogRecPtr flushed;
+
+	if (!StandbysAwaited())
+		return true;
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	flushed = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
+	LWLockRelease(SyncRepLock);
+	return flushed >= XactLastCommitEnd;
+}
+
+/* Write the files of a committed transaction; the aside one may be of a seal that was rolled back to a savepoint. */
+static void
+Publish(void)
+{
+	ListCell *cell;
+
+	if (CheckpointDirectory[0] == '\0')
+		return;
+	if (!StandbyHasIt())
+	{
+		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("a checkpoint is not written to phi.checkpoint_directory: no synchronous "
+					   "standby has it"));
+		return;
+	}
+	XLogFlush(XactLastCommitEnd);
+	foreach (cell, Pending)
+	{
+		const PendingNote *pending = lfirst(cell);
+
+		WriteArchive(pending->incarnation, pending->note, pending->size);
+	}
+	WriteAside(llast(Pending));
+	(void) durable_rename(FilePath(".latest.new"), FilePath(".latest"), ERROR);
+}
+
+/* Publish, where an error would be a panic: it becomes a warning. */
+static void
+PublishCommitted(void)
+{
+	uint32 held = InterruptHoldoffCount;
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	PG_TRY();
+	{
+		Publish();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(TopTransactionContext);
+		error = CopyErrorData();
+		FlushErrorState();
+		/* An error takes interrupts out of hold. */
+		InterruptHoldoffCount = held;
+		error->elevel = WARNING;
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+}
+
+/* Transaction callback: publish what is committed, forget what is not. */
+static void
+EndPending(XactEvent event, void *arg)
+{
+	if (Pending == NIL)
+		return;
+	if (event == XACT_EVENT_PRE_PREPARE)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot prepare a transaction that has sealed the audit log"));
+	if (event == XACT_EVENT_COMMIT)
+		PublishCommitted();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		Pending = NIL;
+}
+
+/* Subtransaction callback: what is rolled back to a savepoint is forgotten. */
+static void
+EndPendingOfSub(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	ListCell *cell;
+
+	foreach (cell, Pending)
+	{
+		PendingNote *pending = lfirst(cell);
+
+		if (pending->made_in != mine)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			pending->made_in = parent;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			Pending = foreach_delete_current(Pending, cell);
+	}
+}
+
+void
+CheckpointInit(void)
+{
+	DefineCustomStringVariable(
+		"phi.checkpoint_directory", "Directory that checkpoints of the audit log are written to.",
+		"Outside the data directory, owned by the server's user, writable by "
+		"nobody else.",
+		&CheckpointDirectory, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	RegisterXactCallback(EndPending, NULL);
+	RegisterSubXactCallback(EndPendingOfSub, NULL);
+}
+
+/* ---- reading ---- */
 
 /* Raise: what should be the newest checkpoint is none of this log. */
 static void

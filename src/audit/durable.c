@@ -186,7 +186,8 @@ RaiseOutcome(QueueOutcome outcome)
 			"phi_audit, and synchronous standbys.",
 		[QUEUE_FULL] = "Check the process \"phi_guard audit worker\".",
 		[QUEUE_NO_WORKER] =
-			"Raise max_worker_processes: phi_guard takes one for each database in use.",
+			"Raise phi.audit_workers, and max_worker_processes by as many: phi_guard needs one for "
+			"each database in use.",
 	};
 
 	HideValueContext();

@@ -142,6 +142,14 @@ QueueFindDatabase(Oid oid, bool make)
 
 /* ---- the worker as sessions see it ---- */
 
+/* Was a worker asked for that may yet appear? */
+static bool
+WorkerComing(const QueueDatabase *database, TimestampTz now)
+{
+	return database->worker == NULL && database->started != 0 &&
+		   !TimestampDifferenceExceeds(database->started, now, START_MS);
+}
+
 /* Should this session ask for a worker now?  Notes that it does. */
 static bool
 WorkerMissing(int index)
@@ -152,7 +160,7 @@ WorkerMissing(int index)
 	if (database->worker != NULL)
 		return false;
 	now = GetCurrentTimestamp();
-	if (database->started != 0 && !TimestampDifferenceExceeds(database->started, now, START_MS))
+	if (WorkerComing(database, now))
 		return false;
 	database->started = now;
 	return true;
@@ -362,8 +370,9 @@ QueueWait(TimestampTz deadline, bool interruptible)
 			outcome = QUEUE_LATE;
 		else
 		{
-			(void) EnsureWorker();
-			Sleep(Min(TimestampDifferenceMilliseconds(now, deadline), START_MS), interruptible);
+			long patience = EnsureWorker() ? START_MS : RETRY_MS * 10;
+
+			Sleep(Min(TimestampDifferenceMilliseconds(now, deadline), patience), interruptible);
 		}
 	}
 	QueueWithdraw();
@@ -445,23 +454,27 @@ QueueStopWorker(Oid oid)
 
 	while (!stopped && GetCurrentTimestamp() < deadline)
 	{
+		QueueDatabase *database = NULL;
 		Latch *latch = NULL;
 		int index;
 
 		LWLockAcquire(&QueueArea->lock, LW_EXCLUSIVE);
 		index = QueueFindDatabase(oid, false);
-		stopped = index == NONE || QueueArea->databases[index].worker == NULL;
-		if (!stopped)
+		if (index != NONE)
+			database = &QueueArea->databases[index];
+		/* One that is on its way would be in the way a moment later. */
+		stopped = database == NULL || (database->worker == NULL &&
+									   !WorkerComing(database, GetCurrentTimestamp()));
+		if (!stopped && database->worker != NULL)
 		{
-			QueueArea->databases[index].stop = true;
-			latch = &QueueArea->databases[index].worker->procLatch;
+			database->stop = true;
+			latch = &database->worker->procLatch;
 		}
 		LWLockRelease(&QueueArea->lock);
 		if (latch != NULL)
-		{
 			SetLatch(latch);
+		if (!stopped)
 			Sleep(RETRY_MS, true);
-		}
 	}
 }
 

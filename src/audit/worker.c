@@ -3,9 +3,10 @@
  *		The audit worker: a background process, one for each database that
  *		needs it, that writes events in transactions of its own and seals them.
  *
- * It is started by the first session with something to write, and leaves when
- * nothing happened for IDLE_MS, or when its database is to be dropped, copied,
- * renamed or moved.  It connects as the bootstrap superuser, and sets every
+ * The first session with something to write has one of the reserved processes
+ * serve its database (reserve.c), or starts one.  It leaves when nothing
+ * happened for IDLE_MS, or when its database is to be dropped, copied, renamed
+ * or moved.  It connects as the bootstrap superuser, and sets every
  * setting that a database's or a role's defaults could turn against it.
  *
  * A round takes up to QUEUE_GROUP places, writes their records in one transaction and
@@ -26,6 +27,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "audit/reserve.h"
 #include "audit/spool.h"
 #include "audit/worker.h"
 #include "catalog/pg_authid.h"
@@ -34,7 +36,6 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
@@ -52,7 +53,7 @@
 #define IDLE_MS       300000 /* after which the worker leaves */
 #define RETRY_MS      1000   /* after a failure */
 #define LONG_RETRY_MS 60000  /* after sealing failed */
-#define LINGER_MS     200    /* how long a worker that shuts down waits for last records */
+#define LINGER_MS     200    /* how long a worker that leaves takes last records */
 #define SEAL_EVENTS   10000  /* written since the last seal: seal at once */
 #define SEAL_LOCK_MS  100    /* readers wait while sealing waits for a lock */
 
@@ -70,25 +71,34 @@ typedef struct WorkerState
 	TimestampTz seal_after;
 	TimestampTz drain_after; /* the spool */
 	uint64 unsealed;         /* events written since the last seal */
+	int exit_code;           /* to end with */
 } WorkerState;
 
 static WorkerState State;
+
+void
+WorkerDescribe(BackgroundWorker *worker, const char *entry, Datum argument)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "phi_guard", sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, entry, sizeof(worker->bgw_function_name));
+	strlcpy(worker->bgw_name, "phi_guard audit worker", sizeof(worker->bgw_name));
+	strlcpy(worker->bgw_type, "phi_guard audit worker", sizeof(worker->bgw_type));
+	worker->bgw_main_arg = argument;
+}
 
 bool
 WorkerStart(Oid database)
 {
 	BackgroundWorker worker;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "phi_guard", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "phi_audit_worker", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "phi_guard audit worker", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "phi_guard audit worker", sizeof(worker.bgw_type));
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	return RegisterDynamicBackgroundWorker(&worker, NULL);
+	if (ReserveAssign(database))
+		return true;
+	WorkerDescribe(&worker, "phi_audit_worker", ObjectIdGetDatum(database));
+	return RegisterDynamicBackgroundWorker(&worker, NULL) || ReserveTurn(database);
 }
 
 /* ---- databases that change under it ---- */
@@ -202,8 +212,7 @@ PinLockTimeout(int milliseconds)
 	Pin("lock_timeout", value);
 }
 
-/* Does a commit that is to be durable wait for a standby? */
-static bool
+bool
 StandbysAwaited(void)
 {
 	return max_wal_senders > 0 && SyncRepStandbyNames != NULL && SyncRepStandbyNames[0] != '\0';
@@ -347,6 +356,9 @@ Round(void)
 		State.limit = 1;
 		return -count;
 	}
+	/* The postmaster died, which ends the wait for a standby: nobody is told that it has the events. */
+	if (ProcDiePending)
+		CHECK_FOR_INTERRUPTS();
 	QueueWritten(slots, count);
 	State.limit = QUEUE_GROUP;
 	return count;
@@ -407,7 +419,20 @@ Finish(bool linger)
 		if (count == 0 && linger)
 			pg_usleep(10000L);
 	} while (count > 0 || (linger && count == 0 && GetCurrentTimestamp() < until));
-	proc_exit(0);
+	proc_exit(State.exit_code);
+}
+
+/* Leave the place to another database: seal what there is, write what is queued by then, and go. */
+static void
+HandOver(void)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LINGER_MS);
+
+	State.seal_after = 0;
+	Upkeep(GetCurrentTimestamp());
+	while (Round() > 0 && GetCurrentTimestamp() < until)
+		;
+	proc_exit(State.exit_code);
 }
 
 /* Wait for records, or until upkeep is due. */
@@ -439,8 +464,10 @@ Serve(void)
 			State.active = now;
 		if (count >= 0)
 			Upkeep(now);
+		if (ReserveTurnIsOver(now))
+			HandOver();
 		if (count == 0 && TimestampDifferenceExceeds(State.active, now, IDLE_MS) && QueueRetire())
-			proc_exit(0);
+			proc_exit(State.exit_code);
 		if (count == 0)
 			Rest(RETRY_MS);
 		else if (count < 0)
@@ -448,25 +475,43 @@ Serve(void)
 	}
 }
 
-/* Entry of the process; its argument is the database. */
 void
-phi_audit_worker(Datum database)
+WorkerBegin(void)
 {
 	pqsignal(SIGTERM, Terminate);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
-											  BGWORKER_BYPASS_ALLOWCONN);
+}
+
+bool
+WorkerMustEnd(void)
+{
+	return ShutdownRequestPending;
+}
+
+void
+WorkerServe(Oid database, int exit_code)
+{
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
 	if (!QueueServe())
-		proc_exit(0);
+		proc_exit(exit_code);
 	memset(&State, 0, sizeof(State));
 	State.context =
 		AllocSetContextCreate(TopMemoryContext, "phi_guard audit round", ALLOCSET_DEFAULT_SIZES);
 	State.limit = QUEUE_GROUP;
 	State.active = GetCurrentTimestamp();
+	State.exit_code = exit_code;
 	MemoryContextSwitchTo(State.context);
 	PinSettings();
 	Serve();
+}
+
+/* Entry of a process started at run time; its argument is the database. */
+void
+phi_audit_worker(Datum database)
+{
+	WorkerBegin();
+	WorkerServe(DatumGetObjectId(database), WORKER_DONE);
 }
 
 void
@@ -475,4 +520,5 @@ WorkerInit(void)
 	DefineCustomIntVariable(
 		"phi.audit_seal_interval", "How often the audit worker seals events; 0: never.", NULL,
 		&SealInterval, 1000, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	ReserveInit();
 }
