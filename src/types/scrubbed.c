@@ -161,8 +161,8 @@ OpenOne(RowIdentifiers *identifiers, InnerType inner, Datum value, const Protect
 	ReadHeader(value, &header);
 	own = header.bound ? RegistryColumn(header.column_id) : NULL;
 	if (!OfSameRow(own, column, &header, text_header, key_texts) || IsDead(&header) ||
-		!KeyringHas(header.dek_id) || !TryOpen(value, &header, own->uuid, &plain) ||
-		identifiers->opened_count >= FUNC_MAX_ARGS - 1)
+		!KeyringHas(header.dek_id) || identifiers->opened_count >= FUNC_MAX_ARGS - 1 ||
+		!TryOpen(value, &header, own->uuid, &plain))
 		return false;
 	(void) Keep(identifiers, plain.data, plain.size);
 	return Tell(identifiers, inner, own->kind, plain.data, plain.size) == PHI_OK;

@@ -74,6 +74,8 @@ static const struct
 	{"Jennifer Monday, Thomas Hospital", "[NAME] Monday, [NAME] Hospital"},
 	{"jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man",
 	 "jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man"},
+	{"Alexander disease, Thomas Splint, Bruce protocol, Bruce said",
+	 "Alexander disease, Thomas Splint, Bruce protocol, [NAME] said"},
 	{"Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
 	 "Kaposi, Allen test",
 	 "Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
