@@ -242,7 +242,7 @@ CREATE TABLE ft.part (id bigint, patient bigint, name text, note text, PRIMARY K
 CREATE TABLE ft.part_1 PARTITION OF ft.part FOR VALUES FROM (1) TO (10);
 SELECT phi.classify('ft.part', 'name', 'name'), phi.classify('ft.part', 'note', 'free_text'), phi.set_free_text('ft.part', 'note', 'scrubbed');
 SELECT phi.protect('ft.part', 'patient');
-INSERT INTO ft.part VALUES (1, 1, 'Ingolf Brattbakk', repeat('Ingolf BRATTBAKK slept. ', 50000)), (2, 2, (SELECT string_agg('Name' || i, ' ') FROM generate_series(1, 600) i), 'Name1');
+INSERT INTO ft.part VALUES (3, 7730, NULL, 'patient 7730 and 77301'), (1, 1, 'Ingolf Brattbakk', repeat('Ingolf BRATTBAKK slept. ', 50000)), (2, 2, (SELECT string_agg('Name' || i, ' ') FROM generate_series(1, 600) i), 'Name1');
 GRANT SELECT ON ft.part_redacted TO ft_nurse;
 SELECT phi.set_rule('ft_nurse', 'TREAT', 'all', 'partial');
 SET SESSION AUTHORIZATION ft_nurse;

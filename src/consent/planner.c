@@ -339,12 +339,16 @@ IsScrubbedColumn(const ProtectedRelation *relation, AttrNumber attnum)
 	return false;
 }
 
-/* The columns of a reference that identify. */
+/* The columns of a reference that identify: its subject and key, then the encrypted ones. */
 static List *
 IdentifyingArguments(const ProtectedRelation *relation, Index index)
 {
-	List *arguments = NIL;
+	List *arguments = list_make1(ColumnOrNull(relation, index, relation->subject, InvalidOid));
 
+	for (int i = 0; i < relation->key_count; i++)
+		if (relation->keys[i] != relation->subject)
+			arguments = lappend(arguments,
+								ColumnOrNull(relation, index, relation->keys[i], InvalidOid));
 	for (int i = 0; i < relation->column_count; i++)
 		if (relation->columns[i].identifies)
 			arguments = lappend(

@@ -127,14 +127,26 @@ match_credentialed(phi_bytes text, size_t at)
 
 /* Words behind a given name that are no surname: "Henry Hospital", "Mary Monday". */
 static const char *const no_surname[] = {
-	"hospital",  "clinic",    "center",     "centre",   "medical",   "university", "college",
-	"school",    "institute", "foundation", "church",   "street",    "avenue",     "road",
-	"disease",   "syndrome",  "sign",       "test",     "scale",     "score",      "criteria",
-	"catheter",  "tube",      "splint",     "fracture", "procedure", "maneuver",   "monday",
-	"tuesday",   "wednesday", "thursday",   "friday",   "saturday",  "sunday",     "january",
-	"february",  "march",     "april",      "may",      "june",      "july",       "august",
-	"september", "october",   "november",   "december", "dr",        "mr",         "mrs",
-	"ms",        "i",         NULL};
+	"hospital", "clinic",    "center",     "centre",   "medical",  "university", "college",
+	"school",   "institute", "foundation", "church",   "street",   "avenue",     "road",
+	"monday",   "tuesday",   "wednesday",  "thursday", "friday",   "saturday",   "sunday",
+	"january",  "february",  "march",      "april",    "may",      "june",       "july",
+	"august",   "september", "october",    "november", "december", "dr",         "mr",
+	"mrs",      "ms",        "i",          NULL};
+
+/* What medicine names after people: behind one of them a name is nobody's. */
+static const char *const eponyms[] = {
+	"disease",    "syndrome",       "sign",     "signs",     "test",      "scale",       "score",
+	"criteria",   "catheter",       "tube",     "splint",    "fracture",  "procedure",   "maneuver",
+	"operation",  "traction",       "clamp",    "clamps",    "shunt",     "protocol",    "lesion",
+	"lesions",    "drain",          "antigen",  "antigens",  "lung",      "palsy",       "reflex",
+	"stain",      "needle",         "forceps",  "retractor", "cell",      "cells",       "body",
+	"bodies",     "classification", "stage",    "staging",   "index",     "technique",   "method",
+	"law",        "rule",           "virus",    "fever",     "canal",     "duct",        "ganglion",
+	"node",       "nodes",          "ring",     "triangle",  "block",     "bundle",      "hernia",
+	"pouch",      "repair",         "position", "angle",     "line",      "point",       "exercise",
+	"exercises",  "sarcoma",        "tumor",    "anomaly",   "deformity", "contracture", "nodules",
+	"phenomenon", NULL};
 
 /* Is every letter of a short word a capital, as in an abbreviation? */
 static bool
@@ -188,7 +200,10 @@ match_rest(phi_bytes text, size_t at, size_t end, bool any, bool *sure)
 		if (scrub_name(text, at, word) != SCRUB_NAME_NONE)
 			*sure = true;
 		else if (word - at > 1)
-			return (any || *sure) && !scrub_listed(text, at, word, no_surname) ? word : end;
+			return (any || *sure) && !scrub_listed(text, at, word, no_surname) &&
+						   !scrub_listed(text, at, word, eponyms)
+					   ? word
+					   : end;
 		else if (capital_word(text, next_word(text, at, word)) == 0)
 			break; /* an initial stands before a name */
 		end = word;
@@ -215,7 +230,10 @@ match_given(phi_bytes text, size_t at)
 	rest = capital_word(text, at);
 	if (rest == 0)
 		return 0;
-	rest = match_rest(text, at, rest, alone, &sure);
+	end = rest;
+	rest = match_rest(text, at, end, alone, &sure);
+	if (rest == end && scrub_listed(text, end + 1, scrub_word_end(text, end + 1), eponyms))
+		return 0;
 	return alone || sure ? rest : 0;
 }
 

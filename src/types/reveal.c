@@ -266,7 +266,8 @@ OpenForRecipient(const ProtectedColumn *column, phi_form form, const phi_decisio
 static bool
 IsScrubbed(const ProtectedColumn *column, InnerType inner, phi_form form)
 {
-	return column->scrubbed && inner == INNER_TEXT && form != PHI_FORM_FULL;
+	return column->scrubbed && inner == INNER_TEXT && form >= PHI_FORM_SAFE_HARBOR &&
+		   form < PHI_FORM_FULL;
 }
 
 /* Open a text without the identifiers of its row; nothing where they are not all at hand. */

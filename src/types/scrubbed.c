@@ -17,16 +17,19 @@
 #include "types/scrubbed.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "core/forms.h"
 #include "fmgr.h"
 #include "keyring/keyring.h"
 #include "mb/pg_wchar.h"
+#include "parser/parse_coerce.h"
 #include "types/sealing.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
@@ -34,11 +37,18 @@ void
 IdentifiersInit(RowIdentifiers *identifiers, FunctionCallInfo fcinfo, int mark)
 {
 	identifiers->relation = PG_GETARG_OID(mark);
-	identifiers->first = mark + 1;
+	identifiers->keys = identifiers->first = mark + 1;
 	identifiers->end = PG_NARGS();
-	for (int i = identifiers->first; i < identifiers->end; i++)
-		identifiers->inners[i - identifiers->first] =
-			InnerOfEncrypted(get_fn_expr_argtype(fcinfo->flinfo, i));
+	for (int i = identifiers->keys; i < identifiers->end; i++)
+	{
+		Oid type = get_fn_expr_argtype(fcinfo->flinfo, i);
+
+		identifiers->types[i - identifiers->keys] = getBaseType(type);
+		if (!IsEncryptedType(type))
+			identifiers->first = i + 1;
+		else
+			identifiers->inners[i - identifiers->first] = InnerOfEncrypted(type);
+	}
 }
 
 /* Keep opened bytes until they are wiped. */
@@ -103,7 +113,7 @@ TellDocument(RowIdentifiers *identifiers, phi_kind kind, Jsonb *document)
 				DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
 		if (text == NULL)
 			continue;
-		if (identifiers->opened_count >= FUNC_MAX_ARGS - 1)
+		if (identifiers->opened_count >= OPENED_MAX - 1)
 			return PHI_ERR_SPACE;
 		text = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 		status = phi_known_add(&identifiers->known, kind, Keep(identifiers, text, strlen(text)));
@@ -139,6 +149,21 @@ Tell(RowIdentifiers *identifiers, InnerType inner, phi_kind kind, uint8 *bytes, 
 	}
 }
 
+/* Tell it the row's subject or a column of its key, where that is a whole number, a uuid or a text. */
+static bool
+TellKey(RowIdentifiers *identifiers, Datum value, Oid type)
+{
+	StringInfoData text;
+
+	if (type != UUIDOID && type != INT2OID && type != INT4OID && type != INT8OID &&
+		TypeCategory(type) != TYPCATEGORY_STRING)
+		return true;
+	initStringInfo(&text);
+	KeyTextAppend(&text, value, type);
+	return phi_known_add(&identifiers->known, PHI_KIND_UNIQUE_ID,
+						 Keep(identifiers, text.data, text.len)) == PHI_OK;
+}
+
 /* Is the value of the row that the text stands in? */
 static bool
 OfSameRow(const ProtectedColumn *own, const ProtectedColumn *column, const phi_header *header,
@@ -161,8 +186,8 @@ OpenOne(RowIdentifiers *identifiers, InnerType inner, Datum value, const Protect
 	ReadHeader(value, &header);
 	own = header.bound ? RegistryColumn(header.column_id) : NULL;
 	if (!OfSameRow(own, column, &header, text_header, key_texts) || IsDead(&header) ||
-		!KeyringHas(header.dek_id) || !TryOpen(value, &header, own->uuid, &plain) ||
-		identifiers->opened_count >= FUNC_MAX_ARGS - 1)
+		!KeyringHas(header.dek_id) || identifiers->opened_count >= OPENED_MAX - 1 ||
+		!TryOpen(value, &header, own->uuid, &plain))
 		return false;
 	(void) Keep(identifiers, plain.data, plain.size);
 	return Tell(identifiers, inner, own->kind, plain.data, plain.size) == PHI_OK;
@@ -179,6 +204,9 @@ IdentifiersOpen(RowIdentifiers *identifiers, FunctionCallInfo fcinfo, const Prot
 	identifiers->known.count = 0;
 	identifiers->known.stored = 0;
 	identifiers->opened_count = 0;
+	for (int i = identifiers->keys; complete && i < identifiers->first; i++)
+		complete = PG_ARGISNULL(i) || TellKey(identifiers, PG_GETARG_DATUM(i),
+											  identifiers->types[i - identifiers->keys]);
 	for (int i = identifiers->first; complete && i < identifiers->end; i++)
 		complete =
 			PG_ARGISNULL(i) || OpenOne(identifiers, identifiers->inners[i - identifiers->first],

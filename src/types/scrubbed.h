@@ -12,6 +12,8 @@
 #include "core/known.h"
 #include "types/inner.h"
 
+#define OPENED_MAX 256 /* values, or parts of documents, that are told of a row */
+
 /*
  * The identifiers of a row as arguments of a call, as the planner gives them,
  * and what the scrubber is told of them.
@@ -19,12 +21,14 @@
 typedef struct RowIdentifiers
 {
 	Oid relation; /* whose row it is */
-	int first;    /* argument */
+	int keys;     /* first argument: its subject and primary key */
+	int first;    /* first argument that is encrypted */
 	int end;
-	InnerType inners[FUNC_MAX_ARGS]; /* of the arguments from first on */
+	Oid types[FUNC_MAX_ARGS];        /* of the arguments from keys on */
+	InnerType inners[FUNC_MAX_ARGS]; /* of those from first on */
 	phi_known known;
 	int opened_count;
-	phi_bytes opened[FUNC_MAX_ARGS]; /* what known points into */
+	phi_bytes opened[OPENED_MAX]; /* what known points into */
 } RowIdentifiers;
 
 /* Set where the arguments are: behind the mark of the relation, up to the last one. */

@@ -153,6 +153,9 @@ ask($node, 'clinician', encode('UTF-8', "UPDATE patient SET name = '$value{name}
 	data = '$value{data}', photo = '$value{photo}' WHERE id = $id"));
 is(ask($node, 'clinician', "SELECT name, ssn, address, data, photo, cost, born FROM patient_redacted WHERE id = $id"),
 	encode('UTF-8', join '|', @value{qw(name ssn address data photo cost born)}), 'the clinician sees the values');
+ask($node, 'officer', "SELECT phi.set_free_text('patient', 'note', 'scrubbed'), phi.add_view('patient', 'patient_safe', 'safe_harbor', 'Uni')");
+ask($node, 'hospital', 'GRANT SELECT ON patient_safe TO clinician');
+like(ask($node, 'clinician', "SELECT max(note) FROM patient_safe"), qr/^quassiawood/, 'and a note scrubbed of them');
 is(ask($node, 'clinician', encode('UTF-8', "SELECT count(*) FROM patient_redacted WHERE name = '$value{name}' AND ssn = '$value{ssn}'")),
 	3001, 'and finds them by value');
 foreach my $index ('patient_hash', 'patient_ssn')
@@ -240,6 +243,7 @@ my %literal = (
 	'a missing key' => [ '23502', "INSERT INTO patient (id, name) VALUES (NULL, 'haddock $mark')" ],
 	'an error after sealing' => [ '22012', "UPDATE patient SET name = 'haddock $mark', zone = 1 / (zone - zone) WHERE id = 5" ],
 	'an error after revealing' => [ '22012', "SELECT 1 / (length(name) - length(name)), 'haddock $mark' FROM patient_redacted WHERE id = 5" ],
+	'an error after scrubbing' => [ '22012', "SELECT 1 / (length(note) - length(note)), 'haddock $mark' FROM patient_safe WHERE note IS NOT NULL" ],
 	'an error after a search that finds' => [ '22012', "SELECT 1 / (zone - zone), 'haddock $mark' FROM patient WHERE ssn = '$value{ssn}' AND id = 5" ],
 	'an error after a search that finds nothing' => [ '22012', "SELECT 1 / count(*) FROM patient WHERE ssn = 'haddock $mark'" ],
 	'an error after a search of the view' => [ '22012', "SELECT 1 / count(*) FROM patient_redacted WHERE ssn = 'haddock $mark'" ],

@@ -71,9 +71,12 @@ static const struct
 	{"Smith, Jane A. Doe; Grant Smith; Hope Elizabeth Roe", "[NAME]; [NAME]; [NAME]"},
 	{"Grant it, Will the patient. Hope is Rich. Mark May 5",
 	 "Grant it, Will the patient. Hope is Rich. Mark [DATE]"},
+	{"Aaron, Zoe, Jennifer Zuniga and April Abbott met", "[NAME], [NAME], [NAME] and [NAME] met"},
 	{"Jennifer Monday, Thomas Hospital", "[NAME] Monday, [NAME] Hospital"},
 	{"jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man",
 	 "jennifer; ANA Positive, TED hose, St. Jude, Charcot-Marie-Tooth, Smith fracture, Young man"},
+	{"Alexander disease, Thomas Splint, Bruce protocol, Bruce said",
+	 "Alexander disease, Thomas Splint, Bruce protocol, [NAME] said"},
 	{"Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
 	 "Kaposi, Allen test",
 	 "Foley, Parkinson, Crohn, Graves disease, Wilson disease, Addison, Bell palsy, Babinski, "
