@@ -4,8 +4,8 @@
  *
  * The owner of a table keeps every right over it but those that would take
  * its protection away: row security and the phi_access policy, plain
- * inheritance, rules, leaving by DETACH, the types of encrypted columns, and
- * what the redacted view is.  A superuser may do what a restore needs, and
+ * inheritance, row types, rules, leaving by DETACH, the types of encrypted
+ * columns, and what the redacted view is.  A superuser may do what a restore needs, and
  * leaves an event of it.  The triggers are guarded by the audit log's own
  * check (audit/guard.c).
  *
@@ -149,6 +149,15 @@ RefuseInheritance(Oid relid)
 			errhint("Use partitions."));
 }
 
+/* Refuse a row type of its own: ALTER TYPE would rename and add columns behind the view's back. */
+static void
+RefuseRowType(Oid relid)
+{
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("protected table \"%s\" cannot be made a typed table", get_rel_name(relid)),
+			errhint("Alter its columns one by one."));
+}
+
 /* Is it a protected table itself, and not by its parent? */
 static bool
 IsProtectedRoot(Oid relid)
@@ -193,6 +202,9 @@ GuardAlterCommand(const AlterTableCmd *command, Oid relid, const ProtectedRelati
 		case AT_DisableRowSecurity:
 		case AT_NoForceRowSecurity:
 			SuperuserOnly(relid, "switch off row security");
+			break;
+		case AT_AddOf:
+			RefuseRowType(relid);
 			break;
 		case AT_DropColumn:
 			GuardColumn(relation, command->name, true);
