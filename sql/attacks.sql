@@ -122,7 +122,7 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
 	RETURN SQLSTATE || ' ' || message || ' ' || detail;
 END $$;
--- Of how many columns it tells the right guess from the wrong one.
+-- Of how many columns it tells the right guess from the wrong one: of all four in the view, of the first two elsewhere.
 CREATE FUNCTION ak.interrogate(source text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	q record;
@@ -138,7 +138,7 @@ BEGIN
 	FOR q IN SELECT * FROM ak.question ORDER BY n LOOP
 		told := 0;
 		failed := 0;
-		FOR g IN SELECT * FROM ak.guess LOOP
+		FOR g IN SELECT * FROM ak.guess WHERE source = 'the view' OR column_name IN ('name', 'ssn') LOOP
 			of_type := CASE g.column_name WHEN 'born' THEN 'date' ELSE 'text' END;
 			answer := ak.ask(replace(format(q.sql, g.column_name, g.right_one, place, g.wrong_one, of_type), '$1', '$1::' || of_type), g.right_one);
 			other := ak.ask(replace(format(q.sql, g.column_name, g.wrong_one, place, g.right_one, of_type), '$1', '$1::' || of_type), g.wrong_one);
@@ -156,11 +156,9 @@ SET SESSION AUTHORIZATION ak_harbor;
 SELECT ak.interrogate(s) FROM unnest('{the view,the study}'::text[]) s;
 SET SESSION AUTHORIZATION ak_none;
 SELECT ak.interrogate(s) FROM unnest('{the view}'::text[]) s;
-SET SESSION AUTHORIZATION ak_nobody;
-SELECT ak.interrogate(s) FROM unnest('{the view}'::text[]) s;
 RESET SESSION AUTHORIZATION;
--- who sees values in full is told of all four columns by every one of them (so they are attacks); nobody else of any
-SELECT what, columns, failures FROM ak.answer WHERE who = 'ak_full' AND relation <> 'the study' AND (columns < 4 OR failures > 0) ORDER BY what; -- none
+-- who sees values in full is told of every column by every one of them (so they are attacks); nobody else of any
+SELECT what, columns, failures FROM ak.answer WHERE who = 'ak_full' AND relation <> 'the study' AND (columns < CASE relation WHEN 'the view' THEN 4 ELSE 2 END OR failures > 0) ORDER BY what; -- none
 SELECT who, relation, count(*) = (SELECT count(*) FROM ak.question) AS asked, sum(columns) AS told, sum(failures) AS failed FROM ak.answer
 	WHERE who <> 'ak_full' OR relation = 'the study' GROUP BY 1, 2 ORDER BY 1, 2; -- told 0
 
