@@ -17,14 +17,14 @@ GRANT ALL ON SCHEMA ak_own TO PUBLIC;
 SELECT phi.enroll('ak_full', 'full', '{ak_full}', '{TREAT}'), phi.enroll('ak_partial', 'partial', '{ak_partial}', '{TREAT}'),
 	phi.enroll('ak_harbor', 'harbor', '{ak_harbor}', '{TREAT}', organization => 'Uni'), phi.enroll('ak_none', 'none', '{ak_none}', '{TREAT}');
 SELECT phi.set_rule('ak_full', 'TREAT', 'all', 'full'), phi.set_rule('ak_partial', 'TREAT', 'all', 'partial'),
-	phi.set_rule('ak_harbor', 'TREAT', 'all', 'safe_harbor'), phi.set_rule('ak_none', 'TREAT', 'zip', 'full');
+	phi.set_rule('ak_harbor', 'TREAT', 'all', 'safe_harbor'), phi.set_rule('ak_none', 'TREAT', 'mrn', 'full');
 SELECT count(phi.grant_duty(r::regrole, 'application')) FROM unnest('{ak_owner,ak_full,ak_partial,ak_harbor,ak_none,ak_nobody}'::text[]) r;
 SET SESSION AUTHORIZATION ak_owner;
-CREATE TABLE ak.patient (id bigint PRIMARY KEY, name text, ssn text, born date, note text, ward text, secret text);
-INSERT INTO ak.patient VALUES (1, 'Zanthippe Quorl', '987-31-4471', '1971-07-23', 'quassiawood', 'W1', 'canary'), (2, 'Bea Two', '123-45-6702', '1980-01-02', 'fine', 'W2', 'canary'),
-	(3, 'Cy Three', '123-45-6703', '1980-01-03', 'fine', 'W3', 'canary'), (4711, 'Hidden Gurnard', '987-31-4711', '1971-07-23', 'gurnard', 'gurnard', 'canary');
+CREATE TABLE ak.patient (id bigint PRIMARY KEY, name text, ssn text, born date, note text, ward text, secret text, mrn text);
+INSERT INTO ak.patient VALUES (1, 'Zanthippe Quorl', '987-31-4471', '1971-07-23', 'quassiawood', 'W1', 'canary', 'M1'), (2, 'Bea Two', '123-45-6702', '1980-01-02', 'fine', 'W2', 'canary', 'M2'),
+	(3, 'Cy Three', '123-45-6703', '1980-01-03', 'fine', 'W3', 'canary', 'M3'), (4711, 'Hidden Gurnard', '987-31-4711', '1971-07-23', 'gurnard', 'gurnard', 'canary', 'gurnard');
 RESET SESSION AUTHORIZATION;
-SELECT count(phi.classify('ak.patient', c, k, searchable => c = 'ssn')) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('note', 'free_text'), ('ward', 'none')) v (c, k);
+SELECT count(phi.classify('ak.patient', c, k, searchable => c = 'ssn')) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('note', 'free_text'), ('ward', 'none'), ('mrn', 'mrn')) v (c, k);
 SELECT phi.protect('ak.patient', 'id'), phi.add_view('ak.patient', 'ak.study', 'safe_harbor', 'Uni'), phi.make_pseudonyms('ak.patient', 'Uni');
 CREATE INDEX patient_ssn ON ak.patient (ssn);
 SELECT phi.deny_consent(4711) > 0 AS denied;
@@ -551,6 +551,6 @@ SET client_min_messages = error;
 DROP SCHEMA ak, ak_own CASCADE;
 SELECT count(phi.unenroll(r::regrole)) FROM unnest('{ak_full,ak_partial,ak_harbor,ak_none}'::text[]) r;
 SELECT count(phi.revoke_duty(r::regrole, 'application')) FROM unnest('{ak_owner,ak_full,ak_partial,ak_harbor,ak_none,ak_nobody}'::text[]) r;
-SELECT phi.drop_rule('ak_full', 'TREAT', 'all'), phi.drop_rule('ak_partial', 'TREAT', 'all'), phi.drop_rule('ak_harbor', 'TREAT', 'all'), phi.drop_rule('ak_none', 'TREAT', 'zip');
+SELECT phi.drop_rule('ak_full', 'TREAT', 'all'), phi.drop_rule('ak_partial', 'TREAT', 'all'), phi.drop_rule('ak_harbor', 'TREAT', 'all'), phi.drop_rule('ak_none', 'TREAT', 'mrn');
 DROP OWNED BY ak_owner, ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
 DROP ROLE ak_owner, ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
