@@ -22,7 +22,7 @@ CREATE TABLE df.log (what text);
 GRANT INSERT ON df.log TO PUBLIC;
 RESET ROLE;
 SELECT phi.classify('df.patient', 'name', 'name'), phi.classify('df.patient', 'ssn', 'ssn', searchable => true), phi.classify('df.patient', 'ward', 'none');
-SELECT phi.protect('df.patient', 'id'), phi.add_view('df.patient', 'df.study', 'safe_harbor', 'Uni');
+SELECT phi.protect('df.patient', 'id'), phi.add_view('df.patient', 'df.study', 'safe_harbor', 'Uni'), phi.add_view('df.patient', 'df.bare', 'partial', 'Uni');
 GRANT SELECT ON df.patient_redacted, df.study TO df_desk, df_clinician;
 GRANT SELECT, INSERT, UPDATE ON df.patient TO df_clinician;
 
@@ -112,7 +112,17 @@ SELECT df.wrong();
 DO $$ BEGIN ALTER TABLE df.patient ADD COLUMN c text DEFAULT 'canary', ADD CONSTRAINT never CHECK (c = ''); EXCEPTION WHEN check_violation THEN NULL; END $$; -- ok: nothing
 ALTER TABLE df.patient ADD COLUMN c text DEFAULT 'canary', DROP COLUMN nowhere; -- fails
 SELECT df.wrong();
+-- made anew it has the privileges that it had, not those that new tables have
+RESET SESSION AUTHORIZATION;
+ALTER DEFAULT PRIVILEGES IN SCHEMA df GRANT ALL ON TABLES TO PUBLIC;
+SELECT relacl IS NULL AS never_granted FROM pg_class WHERE oid = 'df.bare'::regclass;
+SET SESSION AUTHORIZATION df_clinician;
 ALTER TABLE df.patient DROP COLUMN a, DROP COLUMN b; -- ok
+SELECT v, has_table_privilege('public', v, 'SELECT') AS everybody, has_table_privilege('df_desk', v, 'SELECT') AS desk, has_table_privilege('df_owner', v, 'SELECT') AS owner FROM unnest('{df.patient_redacted,df.study,df.bare}'::regclass[]) v;
+RESET SESSION AUTHORIZATION;
+ALTER DEFAULT PRIVILEGES IN SCHEMA df REVOKE ALL ON TABLES FROM PUBLIC;
+SELECT phi.remove_view('df.bare');
+SET SESSION AUTHORIZATION df_clinician;
 SELECT set_config('df.view', 'df.patient_redacted'::regclass::oid::text, false), set_config('df.study', 'df.study'::regclass::oid::text, false) \gset ignored_
 SELECT df.wrong();
 
@@ -252,7 +262,13 @@ ALTER TABLE df.patient ALTER CONSTRAINT f DEFERRABLE INITIALLY DEFERRED; -- ok
 ALTER TABLE df.patient DROP CONSTRAINT f; -- ok
 ALTER TABLE df.patient ADD UNIQUE (ssn); -- ok
 ALTER TABLE df.patient ADD EXCLUDE USING btree (ssn WITH =); -- ok
+\set VERBOSITY default
 CREATE INDEX ON df.patient (name); -- fails: it has no tags
+\set VERBOSITY terse
+CREATE UNIQUE INDEX CONCURRENTLY ON df.patient (ward, name); -- fails
+CREATE INDEX ON df.patient USING hash (name); -- fails
+ALTER TABLE df.patient ADD UNIQUE (name); -- fails
+ALTER TABLE df.patient ADD EXCLUDE USING btree (name WITH =); -- fails
 CREATE INDEX ON df.patient (lower(name::text)); -- ok: of ciphertext
 CREATE INDEX ON df.patient (phi.reveal(name, id)); -- fails
 CREATE STATISTICS df.s (dependencies) ON ward, secret FROM df.patient; -- ok
