@@ -15,7 +15,7 @@ CREATE SCHEMA ak_own;
 GRANT USAGE ON SCHEMA ak TO PUBLIC;
 GRANT ALL ON SCHEMA ak_own TO PUBLIC;
 SELECT phi.enroll('ak_full', 'full', '{ak_full}', '{TREAT}'), phi.enroll('ak_partial', 'partial', '{ak_partial}', '{TREAT}'),
-	phi.enroll('ak_harbor', 'harbor', '{ak_harbor}', '{TREAT}', organization => 'Uni'), phi.enroll('ak_none', 'none', '{ak_none}', '{TREAT}');
+	phi.enroll('ak_harbor', 'harbor', '{ak_harbor}', '{TREAT}', organization => 'Ak'), phi.enroll('ak_none', 'none', '{ak_none}', '{TREAT}');
 SELECT phi.set_rule('ak_full', 'TREAT', 'all', 'full'), phi.set_rule('ak_partial', 'TREAT', 'all', 'partial'),
 	phi.set_rule('ak_harbor', 'TREAT', 'all', 'safe_harbor'), phi.set_rule('ak_none', 'TREAT', 'mrn', 'full');
 SELECT count(phi.grant_duty(r::regrole, 'application')) FROM unnest('{ak_owner,ak_full,ak_partial,ak_harbor,ak_none,ak_nobody}'::text[]) r;
@@ -25,9 +25,9 @@ INSERT INTO ak.patient VALUES (1, 'Zanthippe Quorl', '987-31-4471', '1971-07-23'
 	(3, 'Cy Three', '123-45-6703', '1980-01-03', 'fine', 'W3', 'canary', 'M3'), (4711, 'Hidden Gurnard', '987-31-4711', '1971-07-23', 'gurnard', 'gurnard', 'canary', 'gurnard');
 RESET SESSION AUTHORIZATION;
 SELECT count(phi.classify('ak.patient', c, k, searchable => c = 'ssn')) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('note', 'free_text'), ('ward', 'none'), ('mrn', 'mrn')) v (c, k);
-SELECT phi.protect('ak.patient', 'id'), phi.add_view('ak.patient', 'ak.study', 'safe_harbor', 'Uni'), phi.make_pseudonyms('ak.patient', 'Uni');
+SELECT phi.protect('ak.patient', 'id'), phi.add_view('ak.patient', 'ak.study', 'safe_harbor', 'Ak'), phi.make_pseudonyms('ak.patient', 'Ak');
 CREATE INDEX patient_ssn ON ak.patient (ssn);
-SELECT phi.deny_consent(4711) > 0 AS denied;
+SELECT phi.deny_consent(4711) AS denied \gset
 GRANT SELECT, INSERT, UPDATE ON ak.patient, ak.patient_redacted TO ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
 GRANT SELECT ON ak.study TO ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
 SET SESSION AUTHORIZATION ak_partial;
@@ -193,7 +193,7 @@ INSERT INTO ak.sealed_question (what, sql) VALUES
 	('opening in place', 'SELECT phi.open_in_place(ssn) = %L FROM ak.patient'),
 	('sealing in place', 'SELECT phi.seal_in_place(%L::text, current_setting(''ak.column'')::int, 1::bigint, NULL, 1::bigint) = ssn FROM ak.patient'),
 	('another column', 'SELECT phi.reveal_column(ssn, (SELECT 1), id) = %L FROM ak.patient'),
-	('a view''s form', 'SELECT phi.reveal_as(ssn, current_setting(''ak.column'')::int, ''full'', ''Uni'', id) = %L FROM ak.patient WHERE ward = ''W1'''),
+	('a view''s form', 'SELECT phi.reveal_as(ssn, current_setting(''ak.column'')::int, ''full'', ''Ak'', id) = %L FROM ak.patient WHERE ward = ''W1'''),
 	('another row', 'SELECT phi.reveal(ssn, id + 1) = %L FROM ak.patient'),
 	('history', 'SELECT h::text ~ %L FROM ak.patient, phi.history(''ak.patient'', id) h');
 GRANT SELECT ON ak.sealed_question TO PUBLIC;
@@ -528,25 +528,26 @@ RESET SESSION AUTHORIZATION;
 -- Pseudonyms: who has only the recipient's view learns nobody's from what is known of him, nor from the order of a guess
 SET SESSION AUTHORIZATION ak_harbor;
 SELECT count(id) AS pseudonyms, count(DISTINCT id) AS different FROM ak.study;
-SELECT count(*) AS derived FROM ak.study, unnest(ARRAY['1', 'Zanthippe Quorl', '987-31-4471', '987314471', '1Uni', 'Uni1', 'ak.patient1', '1971-07-23']) g, unnest(ARRAY[md5(g), left(encode(sha256(g::bytea), 'hex'), 32), left(encode(sha512(g::bytea), 'hex'), 32)]) h
+SELECT count(*) AS derived FROM ak.study, unnest(ARRAY['1', 'Zanthippe Quorl', '987-31-4471', '987314471', '1Ak', 'Ak1', 'ak.patient1', '1971-07-23']) g, unnest(ARRAY[md5(g), left(encode(sha256(g::bytea), 'hex'), 32), left(encode(sha512(g::bytea), 'hex'), 32)]) h
 	WHERE replace(id, '-', '') = h; -- 0
-SELECT phi.reveal_pseudonym('Uni', '987-31-4471'::phi.encrypted_text) IS NULL AS unbound;
-SELECT phi.reveal_pseudonym('Uni', 1::bigint); -- fails
-SELECT phi.reveal_pseudonym('Uni', '987-31-4471'); -- fails
+SELECT phi.reveal_pseudonym('Ak', '987-31-4471'::phi.encrypted_text) IS NULL AS unbound;
+SELECT phi.reveal_pseudonym('Ak', 1::bigint); -- fails
+SELECT phi.reveal_pseudonym('Ak', '987-31-4471'); -- fails
 SELECT count(*) FROM phi.pseudonym; -- fails
 INSERT INTO ak.study (name) VALUES ('Zanthippe Quorl') RETURNING id; -- fails
 -- who may read the table as well has both side by side: docs/limits.md
-SELECT count(*) AS linked FROM ak.patient p JOIN ak.study s ON s.id = phi.reveal_pseudonym('Uni', p.ssn); -- 3
+SELECT count(*) AS linked FROM ak.patient p JOIN ak.study s ON s.id = phi.reveal_pseudonym('Ak', p.ssn); -- 3
 RESET SESSION AUTHORIZATION;
 REVOKE ALL ON ak.patient, ak.patient_redacted FROM ak_harbor;
 SET SESSION AUTHORIZATION ak_harbor;
-SELECT phi.reveal_pseudonym('Uni', ssn) FROM ak.patient; -- fails
-SELECT phi.reveal_pseudonym('Uni', name) FROM ak.study; -- fails: no sealed value
+SELECT phi.reveal_pseudonym('Ak', ssn) FROM ak.patient; -- fails
+SELECT phi.reveal_pseudonym('Ak', name) FROM ak.study; -- fails: no sealed value
 SELECT count(id) AS pseudonyms FROM ak.study; -- 3
 SET SESSION AUTHORIZATION ak_partial;
 SELECT count(id) AS of_others FROM ak.study; -- 0
 RESET SESSION AUTHORIZATION;
 
+SELECT phi.revoke_consent(:denied);
 SET client_min_messages = error;
 DROP SCHEMA ak, ak_own CASCADE;
 SELECT count(phi.unenroll(r::regrole)) FROM unnest('{ak_full,ak_partial,ak_harbor,ak_none}'::text[]) r;
