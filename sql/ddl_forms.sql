@@ -338,6 +338,15 @@ ALTER VIEW df_other.patient SET SCHEMA df;
 ALTER VIEW df.patient RENAME TO patient_redacted;
 ALTER TABLE df.person RENAME TO patient;
 SELECT df.wrong();
+RESET SESSION AUTHORIZATION;
+ALTER SCHEMA df RENAME TO df_renamed; -- ok
+SET SESSION AUTHORIZATION df_clinician;
+ALTER TABLE df_renamed.patient ADD COLUMN elsewhere text DEFAULT 'canary'; -- ok
+UPDATE df_renamed.patient_redacted SET name = 'Cy Four' WHERE id = 3 RETURNING name, elsewhere; -- ok
+RESET SESSION AUTHORIZATION;
+ALTER SCHEMA df_renamed RENAME TO df;
+SET SESSION AUTHORIZATION df_clinician;
+SELECT df.wrong();
 -- the view taken for a table, and the table for a view
 ALTER VIEW df.patient ADD COLUMN x text; -- fails
 ALTER VIEW df.patient RENAME TO x; -- fails
@@ -377,7 +386,7 @@ DROP VIEW df.all_of_it;
 ALTER TABLE df.patient DROP COLUMN late; -- fails: the other one is in the way as well
 DROP VIEW df.above;
 RESET df.above;
-ALTER TABLE df.patient DROP COLUMN less, DROP COLUMN late; -- ok
+ALTER TABLE df.patient DROP COLUMN less, DROP COLUMN late, DROP COLUMN elsewhere; -- ok
 SELECT attname FROM pg_attribute WHERE attrelid = 'df.patient_redacted'::regclass AND attnum > 0 ORDER BY attnum;
 
 -- with the type or function that a column needs
@@ -397,6 +406,26 @@ SELECT column_name, kind FROM phi.column_policy WHERE relation = 'df.patient'::r
 GRANT SELECT ON df.patient_redacted TO df_clinician;
 SET SESSION AUTHORIZATION df_clinician;
 SELECT count(*) AS rows, count(*) FILTER (WHERE v::text ~ 'canary') AS leaks FROM df.patient_redacted v; -- 3, 0
+
+-- the form that a recipient's view has for a column is not meant for another of its name
+ALTER TABLE df.patient ADD COLUMN f1 text, ADD COLUMN f2 text; -- ok
+RESET SESSION AUTHORIZATION;
+SELECT count(phi.classify('df.patient', c, 'other')) FROM unnest('{f1,f2}'::name[]) c;
+SELECT phi.add_view('df.patient', 'df.forms', 'safe_harbor', 'Uni', '{"f1": "full", "f2": "full", "name": "partial"}');
+GRANT SELECT ON df.forms TO df_clinician;
+SET SESSION AUTHORIZATION df_clinician;
+ALTER TABLE df.patient RENAME f1 TO f0; -- ok: it keeps its form
+ALTER TABLE df.patient DROP COLUMN f2, ADD COLUMN f2 text DEFAULT 'canary'; -- ok
+RESET SESSION AUTHORIZATION;
+SELECT column_forms FROM phi.view_profile WHERE view = 'df.forms'::regclass;
+SET SESSION AUTHORIZATION df_clinician;
+ALTER TABLE df.patient DROP COLUMN f0; -- ok
+ALTER TABLE df.patient ADD COLUMN f0 text DEFAULT 'canary'; -- ok
+RESET SESSION AUTHORIZATION;
+SELECT column_forms FROM phi.view_profile WHERE view = 'df.forms'::regclass;
+SELECT phi.classify('df.patient', 'f0', 'name'), phi.classify('df.patient', 'f2', 'name');
+SET SESSION AUTHORIZATION df_clinician;
+SELECT count(*) AS rows, count(f0) AS f0, count(f2) AS f2, max(name) AS in_part FROM df.forms; -- 3, 0, 0
 
 -- partitions: a column of the parent reaches them all, NULL in the views, and none is asked around the parent
 RESET SESSION AUTHORIZATION;

@@ -46,10 +46,12 @@ BEGIN
 		UPDATE phi.column_policy c SET relation = NULL
 		WHERE c.relation = column_dropped.relation AND c.column_name = ANY (gone);
 	END IF;
+	UPDATE phi.view_profile v SET column_forms = v.column_forms - gone::text[]
+	WHERE v.relation = column_dropped.relation AND v.column_forms ?| gone::text[];
 END $$;
 REVOKE ALL ON FUNCTION phi.column_dropped(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_dropped(regclass, name) IS
-	'Internal: a column is about to be dropped, and those generated from it: their policies go; the id of a sealed one stays known';
+	'Internal: a column is about to be dropped, and those generated from it: their policies and forms go; the id of a sealed one stays known';
 
 CREATE FUNCTION phi.forget_dropped() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
