@@ -28,7 +28,7 @@ ROLLBACK;
 SELECT current_setting('data_directory') || '/login_test.jwks' AS jwks \gset
 \set write 'COPY (SELECT \'{"keys":[{"kty":"oct","alg":"HS256","kid":"test","k":"\' || login.b64url(decode(repeat(\'5a\', 32), \'hex\')) || \'"}]}\') TO PROGRAM '
 SELECT format('umask 077; cat > %s', :'jwks') AS write_private, format('chmod 0644 %s', :'jwks') AS open_up, format('chmod 0600 %s', :'jwks') AS close_up,
-	format('rm -f %s', :'jwks') AS take_away, format('cat > %s', :'jwks') AS overwrite \gset
+	format('cat > /dev/null; rm -f %s', :'jwks') AS take_away, format('cat > %s', :'jwks') AS overwrite \gset
 :write :'write_private';
 ALTER SYSTEM SET phi.jwks_file = :'jwks';
 ALTER SYSTEM SET phi.token_issuer = 'https://issuer.example';
