@@ -16,6 +16,8 @@ GRANT USAGE ON SCHEMA ak TO PUBLIC;
 GRANT ALL ON SCHEMA ak_own TO PUBLIC;
 SELECT phi.enroll('ak_full', 'full', '{ak_full}', '{TREAT}'), phi.enroll('ak_partial', 'partial', '{ak_partial}', '{TREAT}'),
 	phi.enroll('ak_harbor', 'harbor', '{ak_harbor}', '{TREAT}', organization => 'Ak'), phi.enroll('ak_none', 'none', '{ak_none}', '{TREAT}');
+CREATE ROLE ak_coder LOGIN;
+SELECT phi.enroll('ak_coder', 'coder', '{ak_coder}', '{TREAT}', organization => 'Coder'), phi.set_rule('ak_coder', 'TREAT', 'all', 'full'), phi.grant_duty('ak_coder', 'application');
 SELECT phi.set_rule('ak_full', 'TREAT', 'all', 'full'), phi.set_rule('ak_partial', 'TREAT', 'all', 'partial'),
 	phi.set_rule('ak_harbor', 'TREAT', 'all', 'safe_harbor'), phi.set_rule('ak_none', 'TREAT', 'mrn', 'full');
 SELECT count(phi.grant_duty(r::regrole, 'application')) FROM unnest('{ak_owner,ak_full,ak_partial,ak_harbor,ak_none,ak_nobody}'::text[]) r;
@@ -26,10 +28,12 @@ INSERT INTO ak.patient VALUES (1, 'Zanthippe Quorl', '987-31-4471', '1971-07-23'
 RESET SESSION AUTHORIZATION;
 SELECT count(phi.classify('ak.patient', c, k, searchable => c = 'ssn')) FROM (VALUES ('name', 'name'), ('ssn', 'ssn'), ('born', 'birth_date'), ('note', 'free_text'), ('ward', 'none'), ('mrn', 'mrn')) v (c, k);
 SELECT phi.protect('ak.patient', 'id'), phi.add_view('ak.patient', 'ak.study', 'safe_harbor', 'Ak'), phi.make_pseudonyms('ak.patient', 'Ak');
+SELECT phi.add_view('ak.patient', 'ak.coded', 'limited', 'Coder', '{"ssn": "token", "born": "shifted"}');
 CREATE INDEX patient_ssn ON ak.patient (ssn);
 SELECT phi.deny_consent(4711) AS denied \gset
 GRANT SELECT, INSERT, UPDATE ON ak.patient, ak.patient_redacted TO ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
-GRANT SELECT ON ak.study TO ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
+GRANT SELECT ON ak.study, ak.coded TO ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
+GRANT SELECT ON ak.coded TO ak_coder;
 SET SESSION AUTHORIZATION ak_partial;
 SELECT * FROM ak.patient_redacted ORDER BY id;
 SET SESSION AUTHORIZATION ak_harbor;
@@ -100,7 +104,7 @@ CREATE TABLE ak_own.dictionary (x text);
 INSERT INTO ak_own.dictionary SELECT right_one FROM ak.guess UNION ALL SELECT wrong_one FROM ak.guess;
 -- The relations: the view, the recipient's one, what the table's functions show with the key and without it, and sealed copies.
 CREATE TABLE ak.source (relation text, sql text);
-INSERT INTO ak.source VALUES ('the view', 'ak.patient_redacted'), ('the study', 'ak.study'),
+INSERT INTO ak.source VALUES ('the view', 'ak.patient_redacted'), ('the study', 'ak.study'), ('the coded study', 'ak.coded'),
 	('the table', '(SELECT ward, phi.reveal(name, id) AS name, phi.reveal(ssn, id) AS ssn, phi.reveal(born, id) AS born, phi.reveal(note, id) AS note FROM ak.patient)'),
 	('copies', '(SELECT ward, phi.reveal(name) AS name, phi.reveal(ssn) AS ssn, phi.reveal(born) AS born, phi.reveal(note) AS note FROM ak_own.copied)');
 SET row_security = off;
@@ -155,11 +159,14 @@ SET SESSION AUTHORIZATION ak_partial;
 SELECT ak.interrogate(s) FROM unnest('{the view,the study,the table,copies}'::text[]) s;
 SET SESSION AUTHORIZATION ak_harbor;
 SELECT ak.interrogate(s) FROM unnest('{the view,the study}'::text[]) s;
+SET SESSION AUTHORIZATION ak_coder;
+SELECT count(*) AS rows, count(ssn) AS tokens, count(*) FILTER (WHERE ssn ~ '987-31-4471') AS values FROM ak.coded;
+SELECT ak.interrogate('the coded study');
 SET SESSION AUTHORIZATION ak_none;
 SELECT ak.interrogate(s) FROM unnest('{the view}'::text[]) s;
 RESET SESSION AUTHORIZATION;
 -- who sees values in full is told of every column by every one of them (so they are attacks); nobody else of any
-SELECT what, columns, failures FROM ak.answer WHERE who = 'ak_full' AND relation <> 'the study' AND (columns < CASE relation WHEN 'the view' THEN 4 ELSE 2 END OR failures > 0) ORDER BY what; -- none
+SELECT what, columns, failures FROM ak.answer WHERE who = 'ak_full' AND relation !~ 'study' AND (columns < CASE relation WHEN 'the view' THEN 4 ELSE 2 END OR failures > 0) ORDER BY what; -- none
 SELECT who, relation, count(*) = (SELECT count(*) FROM ak.question) AS asked, sum(columns) AS told, sum(failures) AS failed FROM ak.answer
 	WHERE who <> 'ak_full' OR relation = 'the study' GROUP BY 1, 2 ORDER BY 1, 2; -- told 0
 
@@ -552,6 +559,9 @@ SET client_min_messages = error;
 DROP SCHEMA ak, ak_own CASCADE;
 SELECT count(phi.unenroll(r::regrole)) FROM unnest('{ak_full,ak_partial,ak_harbor,ak_none}'::text[]) r;
 SELECT count(phi.revoke_duty(r::regrole, 'application')) FROM unnest('{ak_owner,ak_full,ak_partial,ak_harbor,ak_none,ak_nobody}'::text[]) r;
-SELECT phi.drop_rule('ak_full', 'TREAT', 'all'), phi.drop_rule('ak_partial', 'TREAT', 'all'), phi.drop_rule('ak_harbor', 'TREAT', 'all'), phi.drop_rule('ak_none', 'TREAT', 'mrn');
+SELECT phi.drop_rule('ak_full', 'TREAT', 'all'), phi.drop_rule('ak_partial', 'TREAT', 'all'), phi.drop_rule('ak_harbor', 'TREAT', 'all'), phi.drop_rule('ak_none', 'TREAT', 'mrn'), phi.drop_rule('ak_coder', 'TREAT', 'all');
+SELECT phi.unenroll('ak_coder'), phi.revoke_duty('ak_coder', 'application');
+DROP OWNED BY ak_coder;
+DROP ROLE ak_coder;
 DROP OWNED BY ak_owner, ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
 DROP ROLE ak_owner, ak_full, ak_partial, ak_harbor, ak_none, ak_nobody;
