@@ -28,7 +28,7 @@ ROLLBACK;
 SELECT current_setting('data_directory') || '/login_test.jwks' AS jwks \gset
 \set write 'COPY (SELECT \'{"keys":[{"kty":"oct","alg":"HS256","kid":"test","k":"\' || login.b64url(decode(repeat(\'5a\', 32), \'hex\')) || \'"}]}\') TO PROGRAM '
 SELECT format('umask 077; cat > %s', :'jwks') AS write_private, format('chmod 0644 %s', :'jwks') AS open_up, format('chmod 0600 %s', :'jwks') AS close_up,
-	format('rm -f %s', :'jwks') AS take_away, format('cat > %s', :'jwks') AS overwrite \gset
+	format('cat > /dev/null; rm -f %s', :'jwks') AS take_away, format('cat > %s', :'jwks') AS overwrite \gset
 :write :'write_private';
 ALTER SYSTEM SET phi.jwks_file = :'jwks';
 ALTER SYSTEM SET phi.token_issuer = 'https://issuer.example';
@@ -235,6 +235,36 @@ SELECT phi.login(:'bob'); -- ok
 EXECUTE who; -- dr.bob
 COMMIT;
 EXECUTE who; -- nobody
+
+-- a plan over values does not remember whose it was: generic, or cached in a function
+RESET SESSION AUTHORIZATION;
+SELECT phi.set_rule('billing', 'HPAYMT', 'name', 'partial'); -- ok
+SET SESSION AUTHORIZATION login_app;
+SET plan_cache_mode = force_generic_plan;
+PREPARE seen AS SELECT string_agg(p::text, ' ' ORDER BY id) FROM login.patient_redacted p WHERE name IS NOT NULL;
+CREATE FUNCTION pg_temp.seen() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT string_agg(name, ' ' ORDER BY id) FROM login.patient_redacted WHERE name ~ 'a'); END $$; -- ok
+BEGIN;
+SELECT phi.login(:'ada', 'TREAT'); -- ok
+EXECUTE seen; -- names
+SELECT pg_temp.seen(); -- names
+SAVEPOINT s;
+SELECT phi.login(:'bob'); -- ok
+EXECUTE seen; -- masks
+SELECT pg_temp.seen(); -- nothing: no mask has an a
+ROLLBACK TO s;
+EXECUTE seen; -- names again
+COMMIT;
+EXECUTE seen; -- nothing
+SELECT pg_temp.seen(); -- nothing
+BEGIN;
+SELECT phi.login(:'bob'); -- ok
+EXECUTE seen; -- masks
+COMMIT;
+DEALLOCATE seen;
+RESET plan_cache_mode;
+RESET SESSION AUTHORIZATION;
+SELECT phi.drop_rule('billing', 'HPAYMT', 'name'); -- ok
+SET SESSION AUTHORIZATION login_app;
 
 -- parallel workers know it
 SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');

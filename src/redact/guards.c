@@ -4,8 +4,8 @@
  *
  * The owner of a table keeps every right over it but those that would take
  * its protection away: row security and the phi_access policy, plain
- * inheritance, rules, leaving by DETACH, the types of encrypted columns, and
- * what the redacted view is.  A superuser may do what a restore needs, and
+ * inheritance, row types, rules, leaving by DETACH, the types of encrypted
+ * columns, and what the redacted view is.  A superuser may do what a restore needs, and
  * leaves an event of it.  The triggers are guarded by the audit log's own
  * check (audit/guard.c).
  *
@@ -140,6 +140,35 @@ GuardColumn(const ProtectedRelation *relation, const char *name, bool drop)
 				  psprintf("%s %s", drop ? "drop column" : "change the type of column", name));
 }
 
+/* Refuse an index on a column whose values have no tags: rows could not be inserted any more. */
+static void
+RequireTags(const ProtectedRelation *relation, const char *name)
+{
+	AttrNumber attnum = name != NULL ? get_attnum(relation->relid, name) : InvalidAttrNumber;
+	int i;
+
+	for (i = 0; i < relation->column_count; i++)
+	{
+		if (relation->columns[i].attnum == attnum && !relation->columns[i].searchable)
+			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot index encrypted column \"%s\" of table \"%s\": it is not searchable",
+						   name, get_rel_name(relation->relid)),
+					errhint("Classify it as searchable before phi.protect, where its kind can be."));
+	}
+}
+
+/* The columns of a constraint that an index keeps. */
+static void
+GuardConstraint(const ProtectedRelation *relation, const Constraint *constraint)
+{
+	ListCell *cell;
+
+	foreach (cell, constraint->keys)
+		RequireTags(relation, strVal(lfirst(cell)));
+	foreach (cell, constraint->exclusions)
+		RequireTags(relation, linitial_node(IndexElem, lfirst_node(List, cell))->name);
+}
+
 /* Refuse plain inheritance, in which neither policies nor sealing would reach the child. */
 static void
 RefuseInheritance(Oid relid)
@@ -147,6 +176,15 @@ RefuseInheritance(Oid relid)
 	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("protected table \"%s\" cannot take part in inheritance", get_rel_name(relid)),
 			errhint("Use partitions."));
+}
+
+/* Refuse a row type of its own: ALTER TYPE would rename and add columns behind the view's back. */
+static void
+RefuseRowType(Oid relid)
+{
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("protected table \"%s\" cannot be made a typed table", get_rel_name(relid)),
+			errhint("Alter its columns one by one."));
 }
 
 /* Is it a protected table itself, and not by its parent? */
@@ -194,6 +232,12 @@ GuardAlterCommand(const AlterTableCmd *command, Oid relid, const ProtectedRelati
 		case AT_NoForceRowSecurity:
 			SuperuserOnly(relid, "switch off row security");
 			break;
+		case AT_AddOf:
+			RefuseRowType(relid);
+			break;
+		case AT_AddConstraint:
+			GuardConstraint(relation, castNode(Constraint, command->def));
+			break;
 		case AT_DropColumn:
 			GuardColumn(relation, command->name, true);
 			break;
@@ -210,6 +254,19 @@ GuardAlterCommand(const AlterTableCmd *command, Oid relid, const ProtectedRelati
 		default:
 			break;
 	}
+}
+
+void
+GuardIndex(const IndexStmt *statement)
+{
+	Oid relid = RangeVarGetRelid(statement->relation, NoLock, true);
+	const ProtectedRelation *relation = OidIsValid(relid) ? RegistryRelation(relid) : NULL;
+	ListCell *cell;
+
+	if (relation == NULL)
+		return;
+	foreach (cell, statement->indexParams)
+		RequireTags(relation, lfirst_node(IndexElem, cell)->name);
 }
 
 void

@@ -32,6 +32,9 @@ extern void ForgetRecorded(void);
 extern void GuardAlterCommand(const AlterTableCmd *command, Oid relid,
 							  const ProtectedRelation *relation);
 
+/* CREATE INDEX: refused on an encrypted column that is not searchable. */
+extern void GuardIndex(const IndexStmt *statement);
+
 /* CREATE TABLE with a parent: plain inheritance and foreign partitions. */
 extern void GuardChild(Oid parent, bool partition, bool foreign);
 

@@ -33,9 +33,11 @@
 #define HAS_NO_RULE      0x10
 #define HAS_OWN_CODE     0x20
 #define HAS_PLAIN_VIEW   0x40
-#define HAS_APPLY        0x80 /* or has no rows of its own */
-#define HAS_ALL_TABLE \
-	(HAS_ROW_SECURITY | HAS_ACCESS | HAS_SEALING | HAS_CAPTURE | HAS_APPLY | HAS_NO_RULE | HAS_OWN_CODE)
+#define HAS_APPLY        0x80  /* or has no rows of its own */
+#define HAS_NO_ROW_TYPE  0x100
+#define HAS_ALL_TABLE                                                                      \
+	(HAS_ROW_SECURITY | HAS_ACCESS | HAS_SEALING | HAS_CAPTURE | HAS_APPLY | HAS_NO_RULE | \
+	 HAS_OWN_CODE | HAS_NO_ROW_TYPE)
 
 /* What is said of each when it is missing. */
 static const struct
@@ -51,6 +53,7 @@ static const struct
 	{HAS_NO_RULE, "It would have a rule."},
 	{HAS_OWN_CODE,
 	 "A policy would run phi.reveal, or code that is neither PostgreSQL's nor a superuser's."},
+	{HAS_NO_ROW_TYPE, "It would be a typed table, whose columns ALTER TYPE changes."},
 	{HAS_PLAIN_VIEW, "The redacted view would not be as phi_guard generates it."},
 };
 
@@ -370,6 +373,8 @@ PartsOfTable(const ProtectedRelation *relation)
 		parts |= HAS_ROW_SECURITY;
 	if (table->rd_rules == NULL || table->rd_rules->numLocks == 0)
 		parts |= HAS_NO_RULE;
+	if (!OidIsValid(table->rd_rel->reloftype))
+		parts |= HAS_NO_ROW_TYPE;
 	for (i = 0; i < lengthof(Triggers); i++)
 	{
 		/* A library of a later release than its extension has no function to look for. */

@@ -348,16 +348,15 @@ BEGIN
 	IF options <> '' THEN
 		EXECUTE format('ALTER VIEW %s SET %s', made, substr(options, length(' WITH ') + 1));
 	END IF;
-	IF place.has_acl THEN
-		FOR command IN
-			SELECT format('REVOKE ALL ON TABLE %s FROM %s', made, coalesce(quote_ident(r.rolname), 'PUBLIC'))
-			FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) x
-				LEFT JOIN pg_roles r ON r.oid = x.grantee
-			WHERE c.oid = made GROUP BY r.rolname
-		LOOP
-			EXECUTE command;
-		END LOOP;
-	END IF;
+	-- Default privileges are for what is new; this view is the one of before.
+	FOR command IN
+		SELECT format('REVOKE ALL ON TABLE %s FROM %s', made, coalesce(quote_ident(r.rolname), 'PUBLIC'))
+		FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) x
+			LEFT JOIN pg_roles r ON r.oid = x.grantee
+		WHERE c.oid = made AND (place.has_acl OR x.grantee <> c.relowner) GROUP BY r.rolname
+	LOOP
+		EXECUTE command;
+	END LOOP;
 	FOREACH command IN ARRAY trappings LOOP
 		EXECUTE command;
 	END LOOP;

@@ -343,6 +343,9 @@ BeforeCommand(Upkeep *work, Node *statement)
 			GuardPolicy(((AlterPolicyStmt *) statement)->table,
 						((AlterPolicyStmt *) statement)->policy_name, "alter");
 			break;
+		case T_IndexStmt:
+			GuardIndex((IndexStmt *) statement);
+			break;
 		case T_CreateTrigStmt:
 			GuardViewTrigger((CreateTrigStmt *) statement);
 			break;

@@ -30,17 +30,28 @@ COMMENT ON FUNCTION phi.tended_relations() IS
 CREATE FUNCTION phi.column_dropped(relation regclass, dropped name) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	-- What is generated from it goes with it, and the same command may add another column of that name.
+	gone name[] := dropped || ARRAY(
+		SELECT g.attname FROM pg_attribute a
+			JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
+				AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+			JOIN pg_attrdef f ON f.oid = d.objid AND f.adrelid = a.attrelid
+			JOIN pg_attribute g ON g.attrelid = f.adrelid AND g.attnum = f.adnum AND g.attgenerated <> ''
+		WHERE a.attrelid = column_dropped.relation AND a.attname = dropped);
 BEGIN
-	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = column_dropped.relation AND c.column_name = dropped) THEN
+	IF EXISTS (SELECT FROM phi.column_policy c WHERE c.relation = column_dropped.relation AND c.column_name = ANY (gone)) THEN
 		DELETE FROM phi.column_policy c
-		WHERE c.relation = column_dropped.relation AND c.column_name = dropped AND NOT c.sealed;
+		WHERE c.relation = column_dropped.relation AND c.column_name = ANY (gone) AND NOT c.sealed;
 		UPDATE phi.column_policy c SET relation = NULL
-		WHERE c.relation = column_dropped.relation AND c.column_name = dropped;
+		WHERE c.relation = column_dropped.relation AND c.column_name = ANY (gone);
 	END IF;
+	UPDATE phi.view_profile v SET column_forms = v.column_forms - gone::text[]
+	WHERE v.relation = column_dropped.relation AND v.column_forms ?| gone::text[];
 END $$;
 REVOKE ALL ON FUNCTION phi.column_dropped(regclass, name) FROM PUBLIC;
 COMMENT ON FUNCTION phi.column_dropped(regclass, name) IS
-	'Internal: a column is about to be dropped: its policy goes; the id of a sealed one stays known';
+	'Internal: a column is about to be dropped, and those generated from it: their policies and forms go; the id of a sealed one stays known';
 
 CREATE FUNCTION phi.forget_dropped() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
