@@ -13,8 +13,9 @@ CORE = status bytes xaes mac envelope image merkle codes resources directive dir
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
-AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export guard holding \
-	image log queue reads login proof retention seal serve spool verify verify_checkpoint verify_window worker
+AUDIT = change checkpoint directory closed denial disclosure durable event event_leaf export gone guard holding \
+	image log queue reads login proof retention seal serve spool verify verify_checkpoint verify_damage \
+	verify_window worker
 CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
 	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \
 	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \

@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ * gone.h
+ *		Events that are gone from the log with leave: erased ones, and those of
+ *		archived months; and the signed records that say so.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PHI_AUDIT_GONE_H
+#define PHI_AUDIT_GONE_H
+
+#include "audit/checkpoint.h"
+
+#define RECORD_ERASE   "audit_erase"
+#define RECORD_ARCHIVE "audit_archive"
+
+/* A month that was archived. */
+typedef struct GoneMonth
+{
+	char name[8]; /* YYYY-MM */
+	TimestampTz begin;
+	TimestampTz end;
+} GoneMonth;
+
+/* What the signed records of the log say. */
+typedef struct Gone
+{
+	int64 *erased; /* ascending, each once */
+	Size erased_count;
+	Size erased_room;
+	GoneMonth *months;
+	int month_count;
+	bool forged;        /* some record is not signed, */
+	int64 forged_event; /* first this event: nothing that it says counts */
+} Gone;
+
+/* Every incarnation of the log, in order; their number.  Uses SPI; in the current context. */
+extern uint64 IncarnationsLoad(Incarnation **out);
+
+/* Read the records.  Uses SPI; memory of the current context. */
+extern void GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count);
+
+/*
+ * Read the records of one event more (action, row_keys, reason, recorded_at), for a log of which
+ * not everything can be read; GoneSort() after the last one.
+ */
+extern void GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
+					 const Datum *values, const bool *isnull);
+extern void GoneSort(Gone *gone);
+
+/* Was the event erased? */
+extern bool GoneErased(const Gone *gone, int64 event);
+
+/* Is the time in a month that was archived? */
+extern bool GoneArchived(const Gone *gone, TimestampTz when);
+
+/*
+ * Append the record that events (their numbers, RECORD_ERASE) or months (their
+ * names, RECORD_ARCHIVE) are gone, signed as the newest incarnation, which must
+ * be that of this server.  Uses SPI.
+ */
+extern void GoneRecord(const char *action, const char *detail, char **keys, int count);
+
+#endif /* PHI_AUDIT_GONE_H */
