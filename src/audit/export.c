@@ -178,9 +178,15 @@ AppendEvent(Export *export, const Datum *row, const bool *isnull)
 static const char *
 WhyGone(const Export *export, const Datum *row, const bool *isnull)
 {
+	const GoneMonth *month;
+
 	if (!isnull[EVENT_ID])
 		return GoneErased(&export->gone, DatumGetInt64(row[ROW_EVENT])) ? "erased" : "missing";
-	return GoneArchived(&export->gone, DatumGetTimestampTz(row[ROW_TIME])) ? "archived" : "missing";
+	month = GoneArchived(&export->gone, DatumGetTimestampTz(row[ROW_TIME]));
+	return month != NULL && DatumGetInt64(row[ROW_LEAF_INDEX]) >= month->archived.first &&
+				   DatumGetInt64(row[ROW_LEAF_INDEX]) <= month->archived.last
+			   ? "archived"
+			   : "missing";
 }
 
 /* The line of one leaf, and that of a checkpoint after it. */

@@ -10,7 +10,11 @@
  * writes such an event with the triggers off has no signature for it; the server
  * makes one only where it erases, or where the month verifies.
  *
- * Signed is PHI_RECORD_LABEL, the origin, the action and the keys, a line each,
+ * A month's key is YYYY-MM, the first and the last of its leaves, their number
+ * and a hash over them all: a leaf that is given a time of that month afterwards
+ * is none of them.
+ *
+ * Signed is RECORD_LABEL, the origin, the action and the keys, a line each,
  * with Ed25519.  The first line is that of no checkpoint.
  *
  * Memory: 8 bytes for each erased event.
@@ -171,29 +175,109 @@ MonthBegin(int year, int month)
 	return (TimestampTz) (date2j(year, month, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
-/* Append an archived month (YYYY-MM) that was over when its record was made. */
+/* That of the month after it. */
+static TimestampTz
+MonthAfter(int year, int month)
+{
+	return month == 12 ? MonthBegin(year + 1, 1) : MonthBegin(year, month + 1);
+}
+
+void
+LeafChainAdd(LeafChain *chain, int64 index, int64 event, TimestampTz recorded_at,
+			 const uint8 hash[PHI_HASH_SIZE])
+{
+	uint8 bytes[PHI_HASH_SIZE + 3 * sizeof(uint64) + PHI_HASH_SIZE];
+	uint8 *at = bytes + PHI_HASH_SIZE;
+
+	memcpy(bytes, chain->hash, PHI_HASH_SIZE);
+	phi_put_u64(at, (uint64) index);
+	phi_put_u64(at + 8, (uint64) event);
+	phi_put_u64(at + 16, (uint64) recorded_at);
+	memcpy(at + 24, hash, PHI_HASH_SIZE);
+	CheckStatus(phi_sha256(phi_bytes_of(bytes, sizeof(bytes)), chain->hash), "hash a leaf");
+	if (chain->count++ == 0)
+		chain->first = index;
+	chain->last = index;
+}
+
+bool
+GoneMonthWhole(const GoneMonth *month)
+{
+	return month->seen.count == month->archived.count &&
+		   memcmp(month->seen.hash, month->archived.hash, PHI_HASH_SIZE) == 0;
+}
+
+char *
+GoneMonthKey(DateADT month)
+{
+	TimestampTz begin = (TimestampTz) month * USECS_PER_DAY;
+	struct pg_tm day;
+	Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum span[2];
+	LeafChain chain = {0};
+	char *key;
+	Portal leaves;
+	int i;
+
+	j2date(month + POSTGRES_EPOCH_JDATE, &day.tm_year, &day.tm_mon, &day.tm_mday);
+	span[0] = TimestampTzGetDatum(begin);
+	span[1] = TimestampTzGetDatum(MonthAfter(day.tm_year, day.tm_mon));
+	leaves = SPI_cursor_open_with_args(
+		NULL,
+		"SELECT l.leaf_index, l.event_id, l.recorded_at, l.leaf_hash FROM phi_audit.leaf l "
+		"WHERE l.recorded_at >= $1 AND l.recorded_at < $2 ORDER BY l.leaf_index",
+		2, types, span, NULL, true, 0);
+	for (SPI_cursor_fetch(leaves, true, FETCH_ROWS); SPI_processed > 0;
+		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(leaves, true, FETCH_ROWS))
+	{
+		uint64 row;
+
+		CHECK_FOR_INTERRUPTS();
+		for (row = 0; row < SPI_processed; row++)
+		{
+			Datum values[4];
+			bool isnull[4];
+
+			heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, isnull);
+			LeafChainAdd(&chain, DatumGetInt64(values[0]), DatumGetInt64(values[1]),
+						 DatumGetTimestampTz(values[2]),
+						 (const uint8 *) VARDATA_ANY(DatumGetByteaPP(values[3])));
+		}
+	}
+	SPI_cursor_close(leaves);
+	key = psprintf("%04d-%02d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " ", day.tm_year,
+				   day.tm_mon, chain.first, chain.last, chain.count);
+	for (i = 0; i < PHI_HASH_SIZE; i++)
+		key = psprintf("%s%02x", key, chain.hash[i]);
+	return key;
+}
+
+/* Append an archived month, which was over when its record was made. */
 static void
 TakeMonth(Gone *gone, const char *key, TimestampTz recorded_at)
 {
 	GoneMonth month = {{0}};
+	long long first;
+	long long last;
+	long long count;
+	char digits[2 * PHI_HASH_SIZE + 1];
 	int year = 0;
 	int number = 0;
 	int used = 0;
-	int i;
 
-	if (strlen(key) != 7 || sscanf(key, "%4d-%2d%n", &year, &number, &used) != 2 || used != 7 ||
-		number < 1 || number > 12)
+	if (strlcpy(month.key, key, sizeof(month.key)) >= sizeof(month.key) ||
+		sscanf(key, "%4d-%2d %19lld %19lld %19lld %64s%n", &year, &number, &first, &last, &count,
+			   digits, &used) != 6 ||
+		key[used] != '\0' || number < 1 || number > 12 ||
+		phi_hex_decode(digits, strlen(digits), month.archived.hash, PHI_HASH_SIZE) != PHI_OK)
 		return;
-	strlcpy(month.name, key, sizeof(month.name));
+	month.archived.first = first;
+	month.archived.last = last;
+	month.archived.count = count;
 	month.begin = MonthBegin(year, number);
-	month.end = number == 12 ? MonthBegin(year + 1, 1) : MonthBegin(year, number + 1);
-	if (month.end > recorded_at)
+	month.end = MonthAfter(year, number);
+	if (month.end > recorded_at || GoneArchived(gone, month.begin) != NULL)
 		return;
-	for (i = 0; i < gone->month_count; i++)
-	{
-		if (gone->months[i].begin == month.begin)
-			return;
-	}
 	gone->months = gone->months == NULL
 					   ? palloc(sizeof(GoneMonth))
 					   : repalloc(gone->months, sizeof(GoneMonth) * (gone->month_count + 1));
@@ -293,7 +377,7 @@ GoneErased(const Gone *gone, int64 event)
 											 sizeof(int64), CompareEvents) != NULL;
 }
 
-bool
+GoneMonth *
 GoneArchived(const Gone *gone, TimestampTz when)
 {
 	int i;
@@ -301,7 +385,7 @@ GoneArchived(const Gone *gone, TimestampTz when)
 	for (i = 0; i < gone->month_count; i++)
 	{
 		if (when >= gone->months[i].begin && when < gone->months[i].end)
-			return true;
+			return &gone->months[i];
 	}
-	return false;
+	return NULL;
 }

@@ -9,15 +9,30 @@
 
 #include "audit/checkpoint.h"
 
+#include "utils/date.h"
+
 #define RECORD_ERASE   "audit_erase"
 #define RECORD_ARCHIVE "audit_archive"
+
+#define GONE_KEY_MAX 160
+
+/* Leaves in their order, as one hash. */
+typedef struct LeafChain
+{
+	int64 first; /* leaf, */
+	int64 last;
+	int64 count;
+	uint8 hash[PHI_HASH_SIZE];
+} LeafChain;
 
 /* A month that was archived. */
 typedef struct GoneMonth
 {
-	char name[8]; /* YYYY-MM */
+	char key[GONE_KEY_MAX]; /* as its record has it */
 	TimestampTz begin;
 	TimestampTz end;
+	LeafChain archived; /* the leaves that it had, */
+	LeafChain seen;     /* and those that were seen since GoneLoad() */
 } GoneMonth;
 
 /* What the signed records of the log say. */
@@ -49,12 +64,22 @@ extern void GoneSort(Gone *gone);
 /* Was the event erased? */
 extern bool GoneErased(const Gone *gone, int64 event);
 
-/* Is the time in a month that was archived? */
-extern bool GoneArchived(const Gone *gone, TimestampTz when);
+/* The archived month that the time is in, or NULL. */
+extern GoneMonth *GoneArchived(const Gone *gone, TimestampTz when);
+
+/* Add the next leaf to a chain. */
+extern void LeafChainAdd(LeafChain *chain, int64 index, int64 event, TimestampTz recorded_at,
+						 const uint8 hash[PHI_HASH_SIZE]);
+
+/* Are all the leaves that a month had, and no other, among those seen? */
+extern bool GoneMonthWhole(const GoneMonth *month);
+
+/* The key of a month (its first day) in its record, from the leaves that it has.  Uses SPI. */
+extern char *GoneMonthKey(DateADT month);
 
 /*
  * Append the record that events (their numbers, RECORD_ERASE) or months (their
- * names, RECORD_ARCHIVE) are gone, signed as the newest incarnation, which must
+ * keys, RECORD_ARCHIVE) are gone, signed as the newest incarnation, which must
  * be that of this server.  Uses SPI.
  */
 extern void GoneRecord(const char *action, const char *detail, char **keys, int count);

@@ -191,23 +191,23 @@ RequireMonth(DateADT month, const char *name)
 				errmsg("the audit log has no month %s that is over", name));
 }
 
-/* The names of the months that are gone, and of this one. */
+/* The keys of the months that are gone, and of this one. */
 static char **
-MonthsGone(const char *name, int *count)
+MonthsGone(DateADT month, int *count)
 {
 	Incarnation *incarnations;
 	uint64 incarnation_count = IncarnationsLoad(&incarnations);
-	char **names;
+	char **keys;
 	Gone gone;
 	int i;
 
 	GoneLoad(&gone, incarnations, incarnation_count);
-	names = palloc(sizeof(char *) * (gone.month_count + 1));
+	keys = palloc(sizeof(char *) * (gone.month_count + 1));
 	for (i = 0; i < gone.month_count; i++)
-		names[i] = gone.months[i].name;
-	names[gone.month_count] = pstrdup(name);
+		keys[i] = gone.months[i].key;
+	keys[gone.month_count] = GoneMonthKey(month);
 	*count = gone.month_count + 1;
-	return names;
+	return keys;
 }
 
 /*
@@ -236,7 +236,7 @@ phi_audit_record_archive(PG_FUNCTION_ARGS)
 		timestamp_to_char, DirectFunctionCall1(date_timestamp, PG_GETARG_DATUM(0)),
 		CStringGetTextDatum("YYYY-MM")));
 	RequireMonth(PG_GETARG_DATEADT(0), name);
-	months = MonthsGone(name, &count);
+	months = MonthsGone(PG_GETARG_DATEADT(0), &count);
 	GoneRecord(RECORD_ARCHIVE, name, months, count);
 	SPI_finish();
 	OwnerEnd(&owner);

@@ -204,6 +204,7 @@ static void
 CheckLeaf(Verification *state, WindowLeaf *leaf)
 {
 	uint64 index = state->stored.size;
+	GoneMonth *month = GoneArchived(&state->gone, leaf->recorded_at);
 
 	if (leaf->stored_size != PHI_HASH_SIZE)
 		VerifyFail(state, leaf->event,
@@ -215,9 +216,10 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 			psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
 	else if (leaf->unreadable)
 		FailUnreadable(state, leaf);
-	else if (!leaf->found && !GoneArchived(&state->gone, leaf->recorded_at))
+	else if (!leaf->found && (month == NULL || (int64) index < month->archived.first ||
+							  (int64) index > month->archived.last))
 		FailMissingEvent(state, index, leaf->event, leaf->stored);
-	else if (leaf->found && GoneArchived(&state->gone, leaf->recorded_at))
+	else if (leaf->found && month != NULL)
 		VerifyFail(state, leaf->event,
 				   psprintf("event " INT64_FORMAT " is of a month that the log calls archived: "
 							"months go as a whole",
@@ -228,7 +230,11 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 	if (!leaf->found || leaf->erased)
 		memcpy(leaf->computed, leaf->stored, PHI_HASH_SIZE);
 	state->found_erased += leaf->erased;
-	state->found_archived += !leaf->found;
+	if (!leaf->found)
+	{
+		state->found_archived++;
+		LeafChainAdd(&month->seen, (int64) index, leaf->event, leaf->recorded_at, leaf->stored);
+	}
 	Grow(state, leaf);
 	if (leaf->found && !state->parted &&
 		(leaf->txid < state->last_txid ||
@@ -404,10 +410,25 @@ LoadGone(Verification *state, void *argument)
 	GoneLoad(&state->gone, state->incarnations, state->incarnation_count);
 }
 
-/* A record that is not signed is an event that somebody else wrote. */
+/*
+ * A record that is not signed is an event that somebody else wrote; and the
+ * leaves of an archived month are those that it had.
+ */
 static void
 CheckRecords(Verification *state)
 {
+	int i;
+
+	for (i = 0; i < state->gone.month_count && state->first == 0 && state->until == PG_INT64_MAX; i++)
+	{
+		if (state->problem == NULL && !GoneMonthWhole(&state->gone.months[i]))
+			VerifyFailWithout(
+				state, psprintf("leaves between " INT64_FORMAT " and " INT64_FORMAT
+								" are not those of archived month %.7s: another event is gone, or "
+								"a leaf names another event or time",
+								state->gone.months[i].archived.first,
+								state->gone.months[i].archived.last, state->gone.months[i].key));
+	}
 	if (state->gone.forged && state->problem == NULL)
 		VerifyFail(state, state->gone.forged_event,
 				   psprintf("event " INT64_FORMAT " was made up: it says that events are gone, and "

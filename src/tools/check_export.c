@@ -309,9 +309,11 @@ compare_files(export_check *check)
 					return false;
 				if (memcmp(root, file->root, sizeof(root)) != 0)
 					return fail(check,
-								"%s: the checkpoint of %" PRIu64
-								" leaves is not of this log: leaves below it were altered",
-								file->name, file->size);
+								"%s%" PRIu64 " is the first that is not vouched for: the checkpoint "
+								"of %" PRIu64 " leaves in %s is not of this log",
+								check->has_suspect ? "event " : "leaf ",
+								check->has_suspect ? check->suspect : check->confirmed, file->size,
+								file->name);
 				check->outside++;
 			}
 			if (!file_next(check, file))
