@@ -114,6 +114,7 @@ SELECT ok FROM phi.audit_verify_sql(); -- ok
 SELECT phi.audit_checkpoint() LIKE 'phi_guard/%' AS checkpoint; -- ok
 SELECT phi.audit_erase(1, 'x'); -- fails
 SELECT phi.audit_erase_range('x', 'P-17'); -- fails
+SELECT phi.audit_erase_images(1, 'x'); -- fails
 SELECT phi.legal_hold('x'); -- fails
 SELECT phi.audit_new_incarnation('x'); -- fails
 SELECT phi.audit_archive('2019-01-01'); -- fails

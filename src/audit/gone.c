@@ -5,8 +5,8 @@
  *
  * An erased event, and one of an archived month, cannot be compared with its
  * leaf any more.  It counts with the leaf as it is where a record says that it
- * is gone: an event audit_erase or audit_archive, whose row_keys name events or
- * months and whose reason is a signature of both by the log's signing key.  Who
+ * is gone: an event audit_erase, audit_erase_images or audit_archive, whose row_keys
+ * name events or months and whose reason is a signature of both by the log's signing key.  Who
  * writes such an event with the triggers off has no signature for it; the server
  * makes one only where it erases, or where the month verifies.
  *
@@ -147,9 +147,9 @@ GoneRecord(const char *action, const char *detail, char **keys, int count)
 
 /* ---- what is gone ---- */
 
-/* Append an erased event; what is no number names none. */
+/* Append an event; what is no number names none. */
 static void
-TakeErased(Gone *gone, const char *key)
+TakeEventNumber(EventSet *set, const char *key)
 {
 	char *end;
 	int64 event;
@@ -158,14 +158,14 @@ TakeErased(Gone *gone, const char *key)
 	event = strtoll(key, &end, 10);
 	if (key[0] < '0' || key[0] > '9' || *end != '\0' || errno != 0)
 		return;
-	if (gone->erased_count == gone->erased_room)
+	if (set->count == set->room)
 	{
-		gone->erased_room = Max(64, gone->erased_room * 2);
-		gone->erased = gone->erased == NULL
-						   ? palloc(sizeof(int64) * gone->erased_room)
-						   : repalloc_huge(gone->erased, sizeof(int64) * gone->erased_room);
+		set->room = Max(64, set->room * 2);
+		set->events = set->events == NULL
+						  ? palloc(sizeof(int64) * set->room)
+						  : repalloc_huge(set->events, sizeof(int64) * set->room);
 	}
-	gone->erased[gone->erased_count++] = event;
+	set->events[set->count++] = event;
 }
 
 /* The first moment of a month (UTC). */
@@ -290,14 +290,16 @@ GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
 {
 	char *action = TextDatumGetCString(values[RECORD_ACTION]);
 	char *reason = isnull[RECORD_REASON] ? NULL : TextDatumGetCString(values[RECORD_REASON]);
-	bool erases = strcmp(action, RECORD_ERASE) == 0;
+	EventSet *set = strcmp(action, RECORD_ERASE) == 0	 ? &gone->erased
+					: strcmp(action, RECORD_IMAGES) == 0 ? &gone->without_images
+														 : NULL;
 	Datum *elements = NULL;
 	bool *nulls = NULL;
 	char **keys;
 	int key_count = 0;
 	int i;
 
-	if (!erases && strcmp(action, RECORD_ARCHIVE) != 0)
+	if (set == NULL && strcmp(action, RECORD_ARCHIVE) != 0)
 		return;
 	if (!isnull[RECORD_KEYS])
 		deconstruct_array(DatumGetArrayTypeP(values[RECORD_KEYS]), TEXTOID, -1, false,
@@ -313,8 +315,8 @@ GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
 	}
 	for (i = 0; i < key_count; i++)
 	{
-		if (erases)
-			TakeErased(gone, keys[i]);
+		if (set != NULL)
+			TakeEventNumber(set, keys[i]);
 		else
 			TakeMonth(gone, keys[i], DatumGetTimestampTz(values[RECORD_TIME]));
 	}
@@ -330,14 +332,29 @@ CompareEvents(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* Put a set in order. */
+static void
+SortSet(EventSet *set)
+{
+	if (set->count == 0)
+		return;
+	qsort(set->events, set->count, sizeof(int64), CompareEvents);
+	set->count = qunique(set->events, set->count, sizeof(int64), CompareEvents);
+}
+
+/* Is the event in the set? */
+static bool
+InSet(const EventSet *set, int64 event)
+{
+	return set->count > 0 &&
+		   bsearch(&event, set->events, set->count, sizeof(int64), CompareEvents) != NULL;
+}
+
 void
 GoneSort(Gone *gone)
 {
-	if (gone->erased_count == 0)
-		return;
-	qsort(gone->erased, gone->erased_count, sizeof(int64), CompareEvents);
-	gone->erased_count =
-		qunique(gone->erased, gone->erased_count, sizeof(int64), CompareEvents);
+	SortSet(&gone->erased);
+	SortSet(&gone->without_images);
 }
 
 void
@@ -346,7 +363,7 @@ GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count)
 	Portal records = SPI_cursor_open_with_args(
 		NULL,
 		"SELECT e.action, e.row_keys, e.reason, e.recorded_at, e.event_id FROM phi_audit.event e "
-		"WHERE e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "')",
+		"WHERE e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "', '" RECORD_IMAGES "')",
 		0, NULL, NULL, NULL, true, 0);
 
 	memset(gone, 0, sizeof(*gone));
@@ -373,8 +390,13 @@ GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count)
 bool
 GoneErased(const Gone *gone, int64 event)
 {
-	return gone->erased_count > 0 && bsearch(&event, gone->erased, gone->erased_count,
-											 sizeof(int64), CompareEvents) != NULL;
+	return InSet(&gone->erased, event);
+}
+
+bool
+GoneImages(const Gone *gone, int64 event)
+{
+	return InSet(&gone->without_images, event);
 }
 
 GoneMonth *

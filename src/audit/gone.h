@@ -13,6 +13,7 @@
 
 #define RECORD_ERASE   "audit_erase"
 #define RECORD_ARCHIVE "audit_archive"
+#define RECORD_IMAGES  "audit_erase_images"
 
 #define GONE_KEY_MAX 160
 
@@ -35,12 +36,19 @@ typedef struct GoneMonth
 	LeafChain seen;     /* and those that were seen since GoneLoad() */
 } GoneMonth;
 
+/* Numbers of events, ascending, each once. */
+typedef struct EventSet
+{
+	int64 *events;
+	Size count;
+	Size room;
+} EventSet;
+
 /* What the signed records of the log say. */
 typedef struct Gone
 {
-	int64 *erased; /* ascending, each once */
-	Size erased_count;
-	Size erased_room;
+	EventSet erased;
+	EventSet without_images;
 	GoneMonth *months;
 	int month_count;
 	bool forged;        /* some record is not signed, */
@@ -64,6 +72,9 @@ extern void GoneSort(Gone *gone);
 /* Was the event erased? */
 extern bool GoneErased(const Gone *gone, int64 event);
 
+/* Were the images of the event erased? */
+extern bool GoneImages(const Gone *gone, int64 event);
+
 /* The archived month that the time is in, or NULL. */
 extern GoneMonth *GoneArchived(const Gone *gone, TimestampTz when);
 
@@ -78,7 +89,7 @@ extern bool GoneMonthWhole(const GoneMonth *month);
 extern char *GoneMonthKey(DateADT month);
 
 /*
- * Append the record that events (their numbers, RECORD_ERASE) or months (their
+ * Append the record that events or their images (their numbers, RECORD_ERASE, RECORD_IMAGES) or months (their
  * keys, RECORD_ARCHIVE) are gone, signed as the newest incarnation, which must
  * be that of this server.  Uses SPI.
  */

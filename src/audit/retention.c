@@ -21,6 +21,8 @@
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "core/codes.h"
+#include "core/image.h"
+#include "core/mac.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
@@ -88,7 +90,7 @@ FindErasable(Datum events)
 	if (SPI_execute_with_args(
 			"SELECT u.event, e.tableoid, e.ctid, e.salt IS NULL, "
 			"e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE
-			"', 'audit_new_incarnation', 'audit_export'), "
+			"', '" RECORD_IMAGES "', 'audit_new_incarnation', 'audit_export'), "
 			"(SELECT min(h.id) FROM phi.legal_hold h WHERE h.released_at IS NULL "
 			"AND (h.subject_token IS NULL AND h.month IS NULL OR h.subject_token = ANY (e.subjects) "
 			"OR h.month = date_trunc('month', e.recorded_at AT TIME ZONE 'UTC')::date)) "
@@ -103,9 +105,25 @@ FindErasable(Datum events)
 	return SPI_tuptable;
 }
 
-/* Replace the row by what is left of it. */
+/* What is left of images: their hash; of images that were erased already the same. */
+static Datum
+WithoutImages(Datum images)
+{
+	bytea *stored = DatumGetByteaPP(images);
+	bytea *left = palloc(VARHDRSZ + 1 + PHI_SHA256_SIZE);
+	phi_bytes bytes = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+
+	if (phi_images_erased(bytes))
+		return images;
+	SET_VARSIZE(left, VARHDRSZ + 1 + PHI_SHA256_SIZE);
+	VARDATA(left)[0] = PHI_IMAGE_ERASED;
+	CheckStatus(phi_sha256(bytes, (uint8 *) VARDATA(left) + 1), "hash images");
+	return PointerGetDatum(left);
+}
+
+/* Replace the row by what is left of it, all but its images where only those go. */
 static void
-EraseRow(Oid partition, ItemPointer place)
+EraseRow(Oid partition, ItemPointer place, bool images_alone)
 {
 	Relation relation = table_open(partition, RowExclusiveLock);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
@@ -122,10 +140,15 @@ EraseRow(Oid partition, ItemPointer place)
 	for (column = 0; column < EVENT_COLUMNS; column++)
 	{
 		values[column] = slot->tts_values[column];
-		isnull[column] = column > EVENT_TXID;
+		isnull[column] = images_alone ? slot->tts_isnull[column] : column > EVENT_TXID;
 	}
-	values[EVENT_ACTION] = values[EVENT_OUTCOME] = CStringGetTextDatum("erased");
-	isnull[EVENT_ACTION] = isnull[EVENT_OUTCOME] = false;
+	if (images_alone && !isnull[EVENT_IMAGES])
+		values[EVENT_IMAGES] = WithoutImages(values[EVENT_IMAGES]);
+	else if (!images_alone)
+	{
+		values[EVENT_ACTION] = values[EVENT_OUTCOME] = CStringGetTextDatum("erased");
+		isnull[EVENT_ACTION] = isnull[EVENT_OUTCOME] = false;
+	}
 	left = heap_form_tuple(RelationGetDescr(relation), values, isnull);
 	CatalogTupleUpdate(relation, place, left);
 	heap_freetuple(left);
@@ -134,13 +157,15 @@ EraseRow(Oid partition, ItemPointer place)
 }
 
 /*
- * phi.audit_erase_rows(events, reason): erase up to AUDIT_BATCH_ROWS events, and
- * record it, signed: what SQL cannot do of phi.audit_erase() and its like.
+ * phi.audit_erase_rows(events, reason, images): erase up to AUDIT_BATCH_ROWS
+ * events, or their images alone, and record it, signed: what SQL cannot do of
+ * phi.audit_erase() and its like.
  */
 Datum
 phi_audit_erase_rows(PG_FUNCTION_ARGS)
 {
 	char *reason = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bool images_alone = PG_GETARG_BOOL(2);
 	SPITupleTable *rows;
 	OwnerScope owner;
 	char **keys;
@@ -163,10 +188,12 @@ phi_audit_erase_rows(PG_FUNCTION_ARGS)
 		Datum place = SPI_getbinval(rows->vals[i], rows->tupdesc, ASK_PLACE + 1, &isnull);
 
 		keys[i] = SPI_getvalue(rows->vals[i], rows->tupdesc, ASK_EVENT + 1);
-		EraseRow(DatumGetObjectId(partition), (ItemPointer) DatumGetPointer(place));
+		EraseRow(DatumGetObjectId(partition), (ItemPointer) DatumGetPointer(place),
+				 images_alone);
 	}
 	if (rows->numvals > 0)
-		GoneRecord(RECORD_ERASE, reason, keys, (int) rows->numvals);
+		GoneRecord(images_alone ? RECORD_IMAGES : RECORD_ERASE, reason, keys,
+				   (int) rows->numvals);
 	SPI_finish();
 	OwnerEnd(&owner);
 	PG_RETURN_VOID();

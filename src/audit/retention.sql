@@ -69,11 +69,11 @@ COMMENT ON FUNCTION phi.release_hold(bigint, text) IS 'Ends a legal hold';
 
 -- Erasure ------------------------------------------------------------------
 
-CREATE FUNCTION phi.audit_erase_rows(events bigint[], reason text) RETURNS void
+CREATE FUNCTION phi.audit_erase_rows(events bigint[], reason text, images boolean = false) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_audit_erase_rows';
-REVOKE ALL ON FUNCTION phi.audit_erase_rows(bigint[], text) FROM PUBLIC;
-COMMENT ON FUNCTION phi.audit_erase_rows(bigint[], text) IS
-	'Internal: removes what events say, and leaves their numbers, times and leaves; records it with a signature';
+REVOKE ALL ON FUNCTION phi.audit_erase_rows(bigint[], text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_erase_rows(bigint[], text, boolean) IS
+	'Internal: removes what events say, or their images alone, and leaves their numbers, times and leaves; records it with a signature';
 
 -- A hold that is being placed is waited for.
 CREATE FUNCTION phi.audit_erase(event bigint, reason text) RETURNS void
@@ -118,7 +118,7 @@ BEGIN
 			wanted IS NOT NULL AND EXISTS (SELECT FROM unnest(e.subjects) s (token) WHERE s.token NOT IN (0, wanted)) AS shared
 		FROM phi_audit.event e LEFT JOIN phi_audit.leaf l ON l.event_id = e.event_id
 		WHERE (wanted IS NULL OR e.subjects @> ARRAY[wanted]) AND e.salt IS NOT NULL
-			AND e.action NOT IN ('audit_erase', 'audit_archive', 'audit_new_incarnation', 'audit_export')
+			AND e.action NOT IN ('audit_erase', 'audit_archive', 'audit_erase_images', 'audit_new_incarnation', 'audit_export')
 			AND e.recorded_at >= coalesce(audit_erase_range."from", '-infinity')
 			AND e.recorded_at < coalesce(audit_erase_range."to", 'infinity')
 		ORDER BY e.event_id
@@ -144,6 +144,44 @@ $$;
 REVOKE ALL ON FUNCTION phi.audit_erase_range(text, text, timestamptz, timestamptz, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_erase_range(text, text, timestamptz, timestamptz, boolean) IS
 	'Erases what the sealed events of a subject, of a time or of both say, all or none of them; those that name other subjects as well only where shared is true';
+
+-- The leaf of an event has the hash of its images, which stays: all else that the event says is vouched for as before.
+CREATE FUNCTION phi.audit_erase_images(dek_id integer, reason text) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	batch bigint[] := '{}';
+	erased bigint := 0;
+	entry record;
+BEGIN
+	IF coalesce(audit_erase_images.reason, '') = '' THEN
+		RAISE EXCEPTION 'erasing images needs a reason' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF NOT EXISTS (SELECT FROM phi.data_key k WHERE k.dek_id = audit_erase_images.dek_id AND k.state = 'previous') THEN
+		RAISE EXCEPTION 'data key % is in use, or does not exist', audit_erase_images.dek_id USING ERRCODE = 'object_in_use',
+			HINT = 'Images are erased for the sake of a key that phi.rotate_key() has replaced and phi.destroy_key() is to destroy.';
+	END IF;
+	LOCK TABLE phi.legal_hold IN SHARE MODE;
+	FOR entry IN
+		SELECT e.event_id FROM phi_audit.event e
+		WHERE e.images IS NOT NULL AND phi.image_keys(e.images) @> ARRAY[audit_erase_images.dek_id] ORDER BY e.event_id
+	LOOP
+		batch := batch || entry.event_id;
+		erased := erased + 1;
+		IF cardinality(batch) = 1000 THEN
+			PERFORM phi.audit_erase_rows(batch, audit_erase_images.reason, images => true);
+			batch := '{}';
+		END IF;
+	END LOOP;
+	IF cardinality(batch) > 0 THEN
+		PERFORM phi.audit_erase_rows(batch, audit_erase_images.reason, images => true);
+	END IF;
+	RETURN erased;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_erase_images(integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_erase_images(integer, text) IS
+	'Erases the images of rows that a replaced data key seals, so that the key can be destroyed; their events and hashes stay; returns how many events';
 
 -- Archive ------------------------------------------------------------------
 

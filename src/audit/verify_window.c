@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "core/image.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/xid8.h"
@@ -90,6 +91,15 @@ VerifyFillWindow(Verification *state)
 	return whole;
 }
 
+/* Were its images taken away without a record of that? */
+static bool
+ImagesTaken(const Verification *state, int64 event, const Datum *row, const bool *isnull)
+{
+	return !isnull[EVENT_IMAGES] &&
+		   phi_images_erased(ColumnBytes(row[EVENT_IMAGES], false)) &&
+		   !GoneImages(&state->gone, event);
+}
+
 void
 VerifyTakeEvent(Verification *state, const Datum *row, const bool *isnull)
 {
@@ -103,7 +113,9 @@ VerifyTakeEvent(Verification *state, const Datum *row, const bool *isnull)
 	leaf->found = true;
 	leaf->txid = U64FromFullTransactionId(DatumGetFullTransactionId(row[EVENT_TXID]));
 	leaf->erased = isnull[EVENT_SALT] && GoneErased(&state->gone, event);
-	if (!leaf->erased)
+	if (ImagesTaken(state, event, row, isnull))
+		memset(leaf->computed, 0, sizeof(leaf->computed));
+	else if (!leaf->erased)
 		EventLeafHash(row, isnull, &state->buffer, leaf->computed);
 }
 

@@ -24,6 +24,9 @@
  * of a sealed column the stored envelope, of another one the value's text in
  * UTF-8.
  *
+ * Of images that were erased the column has the byte 0 and their SHA-256: the
+ * leaf of an event has only that, so it is as it was.
+ *
  * A parser accepts nothing that the writer would not produce.
  *-------------------------------------------------------------------------
  */
@@ -34,6 +37,7 @@
 #include "envelope.h"
 
 #define PHI_IMAGE_VERSION   1
+#define PHI_IMAGE_ERASED    0 /* in its place: the SHA-256 of images that were erased follows */
 #define PHI_IMAGE_LABEL     "phi_guard image 1" /* without its NUL */
 #define PHI_IMAGE_SALT_SIZE 16
 #define PHI_IMAGE_RUN_SIZE  8
@@ -68,6 +72,13 @@ typedef struct phi_images
 	phi_bytes sizes;     /* 8 bytes an entry */
 	phi_bytes envelopes;
 } phi_images;
+
+/* Were these images erased?  Then their hash is behind the first byte. */
+static inline bool
+phi_images_erased(phi_bytes in)
+{
+	return in.size == 1 + 32 && in.data[0] == PHI_IMAGE_ERASED;
+}
 
 /* Parse; PHI_ERR_VERSION for another version, PHI_ERR_FORMAT for what is not well-formed. */
 extern phi_status phi_images_parse(phi_bytes in, phi_images *images) PHI_CHECKED;
