@@ -38,7 +38,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/session/membership.sql src/audit/audit.sql src/audit/evidence.sql src/audit/retention.sql \
-	src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
+	src/audit/accounting.sql src/audit/audit_event.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
 	src/consent/labels.sql src/consent/relations.sql src/consent/step_up.sql src/consent/glass.sql \
 	src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql \
 	src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql src/types/history.sql \

@@ -91,6 +91,22 @@ take_quoted(phi_bytes *in, phi_bytes *value)
 	return true;
 }
 
+/* Take hexadecimal digits, as they are written: in lower case. */
+static bool
+take_digits(phi_bytes *in, phi_bytes *digits)
+{
+	size_t i;
+
+	if (!take_quoted(in, digits))
+		return false;
+	for (i = 0; i < digits->size; i++)
+	{
+		if (digits->data[i] >= 'A' && digits->data[i] <= 'F')
+			return false;
+	}
+	return true;
+}
+
 /* The byte of an escape after the backslash; sizes how much of it there was. */
 static bool
 take_escape(phi_bytes *in, char *out)
@@ -364,7 +380,7 @@ head_line(export_check *check, phi_bytes line)
 
 	if (!take(&line, "{\"phi_guard_audit_export\":1,\"first_leaf\":") ||
 		!take_number(&line, &check->first_leaf) || !take(&line, ",\"tree\":\"") ||
-		!take_quoted(&line, &digits) || digits.size / 2 > sizeof(peaks) ||
+		!take_digits(&line, &digits) || digits.size / 2 > sizeof(peaks) ||
 		phi_hex_decode((const char *) digits.data, digits.size, peaks, digits.size / 2) != PHI_OK ||
 		!take(&line, ",\"checkpoint\":\"") || !take_string(&line, &note) || !take(&line, "}") ||
 		line.size != 0 ||
@@ -445,7 +461,7 @@ leaf_line(export_check *check, phi_bytes line)
 	uint64_t index, event;
 
 	if (!take_number(&line, &index) || !take(&line, ",\"hash\":\"") ||
-		!take_quoted(&line, &digits) ||
+		!take_digits(&line, &digits) ||
 		phi_hex_decode((const char *) digits.data, digits.size, hash, sizeof(hash)) != PHI_OK)
 		return malformed(check);
 	if (index != check->tree.size)
