@@ -222,7 +222,8 @@ PutLeaves(Export *export)
 											   ALLOCSET_DEFAULT_SIZES);
 	Portal events = SPI_cursor_open_with_args(
 		NULL,
-		"SELECT " EVENT_COLUMN_LIST ", l.leaf_index, l.event_id, l.leaf_hash, c.note, l.recorded_at "
+		"SELECT " EVENT_COLUMN_LIST
+		", l.leaf_index, l.event_id, l.leaf_hash, c.note, l.recorded_at "
 		"FROM phi_audit.leaf l LEFT JOIN phi_audit.event e "
 		"ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id "
 		"LEFT JOIN phi_audit.checkpoint c ON c.tree_size = l.leaf_index + 1 "

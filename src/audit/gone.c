@@ -104,8 +104,7 @@ RecordIsSigned(const Incarnation *incarnations, uint64 incarnation_count, const 
 	if (reason == NULL || strncmp(reason, RECORD_SIGNED, prefix) != 0)
 		return false;
 	digits = strchr(reason + prefix, ' ');
-	if (digits == NULL ||
-		phi_base64_decode(digits + 1, strlen(digits + 1), &signature) != PHI_OK ||
+	if (digits == NULL || phi_base64_decode(digits + 1, strlen(digits + 1), &signature) != PHI_OK ||
 		signature.size != PHI_ED25519_SIGNATURE)
 		return false;
 	for (i = 0; i < incarnation_count; i++)
@@ -161,9 +160,8 @@ TakeEventNumber(EventSet *set, const char *key)
 	if (set->count == set->room)
 	{
 		set->room = Max(64, set->room * 2);
-		set->events = set->events == NULL
-						  ? palloc(sizeof(int64) * set->room)
-						  : repalloc_huge(set->events, sizeof(int64) * set->room);
+		set->events = set->events == NULL ? palloc(sizeof(int64) * set->room)
+										  : repalloc_huge(set->events, sizeof(int64) * set->room);
 	}
 	set->events[set->count++] = event;
 }
@@ -290,7 +288,7 @@ GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
 {
 	char *action = TextDatumGetCString(values[RECORD_ACTION]);
 	char *reason = isnull[RECORD_REASON] ? NULL : TextDatumGetCString(values[RECORD_REASON]);
-	EventSet *set = strcmp(action, RECORD_ERASE) == 0	 ? &gone->erased
+	EventSet *set = strcmp(action, RECORD_ERASE) == 0    ? &gone->erased
 					: strcmp(action, RECORD_IMAGES) == 0 ? &gone->without_images
 														 : NULL;
 	Datum *elements = NULL;
@@ -302,8 +300,8 @@ GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
 	if (set == NULL && strcmp(action, RECORD_ARCHIVE) != 0)
 		return;
 	if (!isnull[RECORD_KEYS])
-		deconstruct_array(DatumGetArrayTypeP(values[RECORD_KEYS]), TEXTOID, -1, false,
-						  TYPALIGN_INT, &elements, &nulls, &key_count);
+		deconstruct_array(DatumGetArrayTypeP(values[RECORD_KEYS]), TEXTOID, -1, false, TYPALIGN_INT,
+						  &elements, &nulls, &key_count);
 	keys = palloc(sizeof(char *) * Max(key_count, 1));
 	for (i = 0; i < key_count; i++)
 		keys[i] = nulls[i] ? pstrdup("") : TextDatumGetCString(elements[i]);

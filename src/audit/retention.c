@@ -89,10 +89,11 @@ FindErasable(Datum events)
 
 	if (SPI_execute_with_args(
 			"SELECT u.event, e.tableoid, e.ctid, e.salt IS NULL, "
-			"e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE
-			"', '" RECORD_IMAGES "', 'audit_new_incarnation', 'audit_export'), "
+			"e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "', '" RECORD_IMAGES
+			"', 'audit_new_incarnation', 'audit_export'), "
 			"(SELECT min(h.id) FROM phi.legal_hold h WHERE h.released_at IS NULL "
-			"AND (h.subject_token IS NULL AND h.month IS NULL OR h.subject_token = ANY (e.subjects) "
+			"AND (h.subject_token IS NULL AND h.month IS NULL OR h.subject_token = ANY "
+			"(e.subjects) "
 			"OR h.month = date_trunc('month', e.recorded_at AT TIME ZONE 'UTC')::date)) "
 			"FROM (SELECT DISTINCT u.event FROM unnest($1) u (event)) u "
 			"LEFT JOIN phi_audit.leaf l ON l.event_id = u.event "
@@ -183,17 +184,14 @@ phi_audit_erase_rows(PG_FUNCTION_ARGS)
 	for (i = 0; i < rows->numvals; i++)
 	{
 		bool isnull;
-		Datum partition =
-			SPI_getbinval(rows->vals[i], rows->tupdesc, ASK_PARTITION + 1, &isnull);
+		Datum partition = SPI_getbinval(rows->vals[i], rows->tupdesc, ASK_PARTITION + 1, &isnull);
 		Datum place = SPI_getbinval(rows->vals[i], rows->tupdesc, ASK_PLACE + 1, &isnull);
 
 		keys[i] = SPI_getvalue(rows->vals[i], rows->tupdesc, ASK_EVENT + 1);
-		EraseRow(DatumGetObjectId(partition), (ItemPointer) DatumGetPointer(place),
-				 images_alone);
+		EraseRow(DatumGetObjectId(partition), (ItemPointer) DatumGetPointer(place), images_alone);
 	}
 	if (rows->numvals > 0)
-		GoneRecord(images_alone ? RECORD_IMAGES : RECORD_ERASE, reason, keys,
-				   (int) rows->numvals);
+		GoneRecord(images_alone ? RECORD_IMAGES : RECORD_ERASE, reason, keys, (int) rows->numvals);
 	SPI_finish();
 	OwnerEnd(&owner);
 	PG_RETURN_VOID();

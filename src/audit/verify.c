@@ -419,7 +419,8 @@ CheckRecords(Verification *state)
 {
 	int i;
 
-	for (i = 0; i < state->gone.month_count && state->first == 0 && state->until == PG_INT64_MAX; i++)
+	for (i = 0; i < state->gone.month_count && state->first == 0 && state->until == PG_INT64_MAX;
+		 i++)
 	{
 		if (state->problem == NULL && !GoneMonthWhole(&state->gone.months[i]))
 			VerifyFailWithout(

@@ -47,7 +47,7 @@ typedef struct Verification
 	MemoryContext context; /* of what is returned */
 	Incarnation *incarnations;
 	uint64 incarnation_count;
-	Gone gone; /* what the log says was erased or archived */
+	Gone gone;           /* what the log says was erased or archived */
 	KeptCheckpoint kept; /* the newest one of the directory, */
 	bool has_kept;       /* if there is one */
 	bool kept_reached;

@@ -157,8 +157,8 @@ VerifyLoadGoneSlowly(Verification *state)
 {
 	Look look = {PrepareOne("SELECT e.action, e.row_keys, e.reason, e.recorded_at "
 							"FROM phi_audit.event e WHERE e.recorded_at = $1 AND e.event_id = $2 "
-							"AND e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "', '" RECORD_IMAGES
-							"')")};
+							"AND e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE
+							"', '" RECORD_IMAGES "')")};
 	Portal leaves;
 
 	UseIndexes();

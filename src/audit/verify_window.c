@@ -95,8 +95,7 @@ VerifyFillWindow(Verification *state)
 static bool
 ImagesTaken(const Verification *state, int64 event, const Datum *row, const bool *isnull)
 {
-	return !isnull[EVENT_IMAGES] &&
-		   phi_images_erased(ColumnBytes(row[EVENT_IMAGES], false)) &&
+	return !isnull[EVENT_IMAGES] && phi_images_erased(ColumnBytes(row[EVENT_IMAGES], false)) &&
 		   !GoneImages(&state->gone, event);
 }
 

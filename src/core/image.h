@@ -65,11 +65,11 @@ typedef struct phi_image_column
 /* The parts of images; they point into what was parsed. */
 typedef struct phi_images
 {
-	const uint8_t *run;  /* PHI_IMAGE_RUN_SIZE bytes */
-	phi_bytes keys;      /* 4 bytes each */
-	phi_bytes columns;   /* with their number */
+	const uint8_t *run; /* PHI_IMAGE_RUN_SIZE bytes */
+	phi_bytes keys;     /* 4 bytes each */
+	phi_bytes columns;  /* with their number */
 	size_t column_count;
-	phi_bytes sizes;     /* 8 bytes an entry */
+	phi_bytes sizes; /* 8 bytes an entry */
 	phi_bytes envelopes;
 } phi_images;
 
@@ -97,7 +97,8 @@ extern phi_bytes phi_images_find(const phi_images *images, size_t entry, phi_ima
 extern phi_status phi_image_binding(const uint8_t salt[PHI_IMAGE_SALT_SIZE], uint64_t transaction,
 									const uint8_t run[PHI_IMAGE_RUN_SIZE],
 									const uint8_t columns_hash[32], size_t entry,
-									phi_image_side side, uint8_t binding[PHI_UUID_SIZE]) PHI_CHECKED;
+									phi_image_side side,
+									uint8_t binding[PHI_UUID_SIZE]) PHI_CHECKED;
 
 /*
  * The next value of a plaintext; *offset begins at 0.  value->data is NULL for

@@ -325,7 +325,8 @@ compare_files(export_check *check)
 					return false;
 				if (memcmp(root, file->root, sizeof(root)) != 0)
 					return fail(check,
-								"%s%" PRIu64 " is the first that is not vouched for: the checkpoint "
+								"%s%" PRIu64
+								" is the first that is not vouched for: the checkpoint "
 								"of %" PRIu64 " leaves in %s is not of this log",
 								check->has_suspect ? "event " : "leaf ",
 								check->has_suspect ? check->suspect : check->confirmed, file->size,
@@ -477,12 +478,13 @@ leaf_line(export_check *check, phi_bytes line)
 	{
 		check->gone++;
 		if (why.size == strlen(MISSING) && memcmp(why.data, MISSING, why.size) == 0)
-			return fail(check, "event %" PRIu64 " is missing: leaf %" PRIu64 " has no event, and "
-							   "no signed record that it was erased or archived",
+			return fail(check,
+						"event %" PRIu64 " is missing: leaf %" PRIu64 " has no event, and "
+						"no signed record that it was erased or archived",
 						event, index);
 		if (check->whole)
-			return fail(check, "event %" PRIu64 " is gone: leaf %" PRIu64 " says %.*s", event, index,
-						(int) why.size, (const char *) why.data);
+			return fail(check, "event %" PRIu64 " is gone: leaf %" PRIu64 " says %.*s", event,
+						index, (int) why.size, (const char *) why.data);
 	}
 	else
 		return malformed(check);

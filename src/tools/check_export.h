@@ -57,7 +57,7 @@ typedef struct export_check
 	uint64_t outside; /* checkpoints of files that agreed */
 	uint64_t beyond;  /* and that are larger than the export */
 	uint64_t gone;
-	bool whole; /* no event may be gone */
+	bool whole;                /* no event may be gone */
 	char problem[MESSAGE_MAX]; /* the first; empty while there is none */
 } export_check;
 

@@ -60,7 +60,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	must(check.confirmed <= check.tree.size);
 	must(!export_end(&check) || (check.begun && check.confirmed == check.tree.size));
-	must(check.problem[0] != '\0' || check.file_count == 0 || (check.files_begun && !file.has_next));
+	must(check.problem[0] != '\0' || check.file_count == 0 ||
+		 (check.files_begun && !file.has_next));
 	if (file.file != NULL)
 		fclose(file.file);
 	return 0;

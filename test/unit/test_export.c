@@ -96,7 +96,8 @@ static const struct
 } edits[] = {
 	{"nothing", "", "", ""},
 	{"a newline spelled otherwise", "\\n3\\n", "\\u000a3\\n", ""},
-	{"an event is missing", "\"gone\":\"erased\"", "\"gone\":\"missing\"", "event 2 is missing: leaf 1"},
+	{"an event is missing", "\"gone\":\"erased\"", "\"gone\":\"missing\"",
+	 "event 2 is missing: leaf 1"},
 	{"gone for no reason", "\"gone\":\"erased\"", "\"gone\":\"lost\"", "line 4 is none"},
 	{"gone for an empty reason", "\"gone\":\"erased\"", "\"gone\":\"\"", "line 4 is none"},
 	{"a member more", "\"gone\":\"erased\"}", "\"gone\":\"erased\",\"x\":1}", "line 4 is none"},
@@ -108,19 +109,24 @@ static const struct
 	{"no place", "{\"leaf\":2,", "{\"leaf\":,", "line 5 is none"},
 	{"a place below zero", "{\"leaf\":2,", "{\"leaf\":-2,", "line 5 is none"},
 	{"an actor", "\"actor\":\"dr\"", "\"actor\":\"mr\"", "event 3 was altered: its JSON"},
-	{"a member twice", "\"actor\":\"dr\"", "\"actor\":\"dr\",\"actor\":\"dr\"", "event 3 was altered"},
+	{"a member twice", "\"actor\":\"dr\"", "\"actor\":\"dr\",\"actor\":\"dr\"",
+	 "event 3 was altered"},
 	{"a byte of a leaf", "\"data\":\"AQEAAAAI", "\"data\":\"AgEAAAAI", "leaf 0 was altered"},
 	{"a leaf of no bytes", "\"data\":\"AQEAAAAI", "\"data\":\"\",\"", "line 3 is none"},
-	{"a hash", "\"hash\":\"f4d0", "\"hash\":\"f4d1", "event 1 is the first that is not vouched for"},
+	{"a hash", "\"hash\":\"f4d0", "\"hash\":\"f4d1",
+	 "event 1 is the first that is not vouched for"},
 	{"a hash in capitals", "\"hash\":\"f4d0", "\"hash\":\"F4D0", "line 4 is none"},
 	{"a short hash", "\"hash\":\"f4d0", "\"hash\":\"", "line 4 is none"},
-	{"a first leaf of 2^64 - 1", "\"first_leaf\":0", "\"first_leaf\":18446744073709551615", "line 1 is none"},
+	{"a first leaf of 2^64 - 1", "\"first_leaf\":0", "\"first_leaf\":18446744073709551615",
+	 "line 1 is none"},
 	{"a first leaf without its tree", "\"first_leaf\":0", "\"first_leaf\":1", "line 1 is none"},
 	{"a tree of half a byte", "\"tree\":\"\"", "\"tree\":\"0\"", "line 1 is none"},
 	{"a tree that is none", "\"tree\":\"\"", "\"tree\":\"00\"", "line 1 is none"},
 	{"another version", "export\":1,", "export\":2,", "line 1 is none"},
-	{"a signature", "pX7LW71aAN4f", "pX7LW71aAN5f", ""},  /* the next checkpoint covers its leaves, too */
-	{"the last signature", "pX7LW9aujcIq", "pX7LW9aujcJq", "event 21 is the first under no checkpoint"},
+	{"a signature", "pX7LW71aAN4f", "pX7LW71aAN5f",
+	 ""}, /* the next checkpoint covers its leaves, too */
+	{"the last signature", "pX7LW9aujcIq", "pX7LW9aujcJq",
+	 "event 21 is the first under no checkpoint"},
 	{"a size", "\\n4\\nJZ", "\\n5\\nJZ", "event 21 is the first under no checkpoint"},
 	{"a character that is no text", "\\n3\\n", "\\u01003\\n", "line 6 is none"},
 	{"half an escape", "\\n3\\n", "\\u00", "line 6 "},
@@ -147,7 +153,8 @@ check_edits(void)
 	}
 	CHECK_CASE("what is gone counts, or is a problem");
 	(void) load("whole", text);
-	CHECK(check_lines(text, NULL, 0, false)[0] == '\0' && check.gone == 1 && check.checkpoints == 2);
+	CHECK(check_lines(text, NULL, 0, false)[0] == '\0' && check.gone == 1 &&
+		  check.checkpoints == 2);
 	CHECK(strstr(check_lines(text, NULL, 0, true), "event 2 is gone: leaf 1 says erased") != NULL);
 }
 
