@@ -148,7 +148,7 @@ GoneRecord(const char *action, const char *detail, char **keys, int count)
 
 /* Append an event; what is no number names none. */
 static void
-TakeEventNumber(EventSet *set, const char *key)
+TakeEventNumber(EventSet *set, const char *key, MemoryContext context)
 {
 	char *end;
 	int64 event;
@@ -160,7 +160,7 @@ TakeEventNumber(EventSet *set, const char *key)
 	if (set->count == set->room)
 	{
 		set->room = Max(64, set->room * 2);
-		set->events = set->events == NULL ? palloc(sizeof(int64) * set->room)
+		set->events = set->events == NULL ? MemoryContextAlloc(context, sizeof(int64) * set->room)
 										  : repalloc_huge(set->events, sizeof(int64) * set->room);
 	}
 	set->events[set->count++] = event;
@@ -277,14 +277,15 @@ TakeMonth(Gone *gone, const char *key, TimestampTz recorded_at)
 	if (month.end > recorded_at || GoneArchived(gone, month.begin) != NULL)
 		return;
 	gone->months = gone->months == NULL
-					   ? palloc(sizeof(GoneMonth))
+					   ? MemoryContextAlloc(gone->context, sizeof(GoneMonth))
 					   : repalloc(gone->months, sizeof(GoneMonth) * (gone->month_count + 1));
 	gone->months[gone->month_count++] = month;
 }
 
-void
-GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
-		 const Datum *values, const bool *isnull)
+/* Take what a record says, in memory that is scratch. */
+static void
+TakeRecord(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
+		   const Datum *values, const bool *isnull)
 {
 	char *action = TextDatumGetCString(values[RECORD_ACTION]);
 	char *reason = isnull[RECORD_REASON] ? NULL : TextDatumGetCString(values[RECORD_REASON]);
@@ -314,10 +315,30 @@ GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
 	for (i = 0; i < key_count; i++)
 	{
 		if (set != NULL)
-			TakeEventNumber(set, keys[i]);
+			TakeEventNumber(set, keys[i], gone->context);
 		else
 			TakeMonth(gone, keys[i], DatumGetTimestampTz(values[RECORD_TIME]));
 	}
+}
+
+void
+GoneBegin(Gone *gone)
+{
+	memset(gone, 0, sizeof(*gone));
+	gone->context = CurrentMemoryContext;
+}
+
+void
+GoneTake(Gone *gone, const Incarnation *incarnations, uint64 count, int64 event,
+		 const Datum *values, const bool *isnull)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "phi_guard audit record",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+
+	TakeRecord(gone, incarnations, count, event, values, isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 }
 
 /* Order of event numbers. */
@@ -364,7 +385,7 @@ GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count)
 		"WHERE e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "', '" RECORD_IMAGES "')",
 		0, NULL, NULL, NULL, true, 0);
 
-	memset(gone, 0, sizeof(*gone));
+	GoneBegin(gone);
 	for (SPI_cursor_fetch(records, true, FETCH_ROWS); SPI_processed > 0;
 		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(records, true, FETCH_ROWS))
 	{

@@ -47,6 +47,7 @@ typedef struct EventSet
 /* What the signed records of the log say. */
 typedef struct Gone
 {
+	MemoryContext context; /* of what it has */
 	EventSet erased;
 	EventSet without_images;
 	GoneMonth *months;
@@ -57,6 +58,9 @@ typedef struct Gone
 
 /* Every incarnation of the log, in order; their number.  Uses SPI; in the current context. */
 extern uint64 IncarnationsLoad(Incarnation **out);
+
+/* Nothing is gone yet; memory of the current context. */
+extern void GoneBegin(Gone *gone);
 
 /* Read the records.  Uses SPI; memory of the current context. */
 extern void GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count);

@@ -16,7 +16,7 @@
  *
  * What pg_restore does to tables it has just made leaves no event: the log
  * counts as there from when phi_audit.event has triggers, and making a trigger
- * of ours, enabling one ALWAYS or attaching an index takes nothing away.
+ * of ours or a key, enabling one ALWAYS or attaching an index takes nothing away.
  *-------------------------------------------------------------------------
  */
 #include "audit/log.h"
@@ -177,6 +177,20 @@ ConcernTrigger(GuardedAct *act, const RangeVar *name, const char *trigger)
 	}
 }
 
+/*
+ * Does the command take nothing away?  Those of pg_restore, whose jobs may make the keys of
+ * one table when another one's triggers are there already.
+ */
+static bool
+TakesNothing(const AlterTableStmt *statement, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddConstraint)
+		return castNode(Constraint, command->def)->contype == CONSTR_PRIMARY ||
+			   castNode(Constraint, command->def)->contype == CONSTR_UNIQUE;
+	return command->subtype == AT_EnableAlwaysTrig ||
+		   (command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX);
+}
+
 /* ALTER TABLE and its kin. */
 static void
 ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
@@ -189,8 +203,7 @@ ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
 	{
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-		if (command->subtype != AT_EnableAlwaysTrig &&
-			!(command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX))
+		if (!TakesNothing(statement, command))
 			act->harmless = false;
 		switch (command->subtype)
 		{

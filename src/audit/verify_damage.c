@@ -165,7 +165,7 @@ VerifyLoadGoneSlowly(Verification *state)
 	leaves = SPI_cursor_open_with_args(
 		NULL, "SELECT l.event_id, l.recorded_at FROM phi_audit.leaf l ORDER BY l.leaf_index", 0,
 		NULL, NULL, NULL, true, 0);
-	memset(&state->gone, 0, sizeof(state->gone));
+	GoneBegin(&state->gone);
 	for (SPI_cursor_fetch(leaves, true, FETCH_ROWS); SPI_processed > 0;
 		 SPI_cursor_fetch(leaves, true, FETCH_ROWS))
 	{

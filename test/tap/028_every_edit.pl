@@ -236,6 +236,30 @@ foreach my $case ([ $node, 'with page checksums' ], [ $plain, 'without' ])
 		write_bytes($file, $whole);
 		$server->start;
 	}
+	foreach my $kind (qw(payload leaf))
+	{
+		my ($hex, $path, $block) = split /\|/, $server->safe_psql('postgres', sprintf $bytes{$kind}, $event);
+		my $first = $server->safe_psql('postgres', $first_on_page{$kind} =~ s/= %s/>= $block/r);
+		my $table = $kind eq 'leaf' ? 'leaf' : 'event_y';
+
+		$server->safe_psql('postgres', 'CHECKPOINT');
+		$server->stop;
+		my $file = $server->data_dir . "/$path";
+		my $whole = slurp_file($file);
+		write_bytes($file, substr $whole, 0, 8192 * $block);
+		$server->start;
+		like($server->safe_psql('postgres', 'SELECT ok, first_bad_event, problem FROM phi.audit_verify()'),
+			$kind eq 'leaf' ? qr/^f\|(?:$first)?\|lea(?:f|ves from) \d+ (?:on are missing|is missing|cannot be read)/
+			: qr/^f\|$first\|event $first (?:is missing|cannot be read)/, "$how: the file of $table* cut");
+		$server->stop;
+		unlink $file;
+		$server->start;
+		like($server->safe_psql('postgres', 'SELECT ok, problem FROM phi.audit_verify()'), qr/^f\|(?:event \d+|leaf \d+|the log) cannot be read.*could not open file/,
+			"$how: the file of $table* gone");
+		$server->stop;
+		write_bytes($file, $whole);
+		$server->start;
+	}
 	is($server->safe_psql('postgres', 'SELECT ok, problem FROM phi.audit_verify()'), 't|', "$how: put back it is good");
 	$server->stop;
 }
