@@ -13,8 +13,9 @@ CORE = status bytes xaes mac envelope image merkle codes resources directive dir
 PLATFORM = errors shmem secmem random catalog owner nesting registry keytext stored invalidate
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
-AUDIT = apply change checkpoint directory closed denial disclosure durable event event_leaf export guard holding \
-	image log queue reads login proof reserve retention seal serve spool verify verify_checkpoint verify_window worker
+AUDIT = apply change checkpoint directory closed denial disclosure durable event event_leaf export gone guard \
+	holding image log queue reads login proof reserve retention seal serve spool verify verify_checkpoint \
+	verify_damage verify_window worker
 CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \
 	fhir_provision fhir_prune fhir_read fhir_values fhir_write glass import label_row labels map permitted planner \
 	record relation_read relations row rules share simulate situation step_up store stored_row subject_call \
@@ -37,7 +38,7 @@ ASSIGNED = varchar:text bpchar:text timestamp:date timestamptz:date date:timesta
 # The parts of the install script, in the order they run.
 SQL_PARTS = src/platform/platform.sql src/keyring/keyring.sql src/session/session.sql \
 	src/session/membership.sql src/audit/audit.sql src/audit/evidence.sql src/audit/retention.sql \
-	src/audit/accounting.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
+	src/audit/accounting.sql src/audit/audit_event.sql src/audit/second_opinion.sql src/consent/consent.sql src/consent/directive.sql \
 	src/consent/labels.sql src/consent/relations.sql src/consent/step_up.sql src/consent/glass.sql \
 	src/consent/self.sql src/consent/simulate.sql src/types/types.sql build/encrypted_types.sql \
 	src/types/pseudonym.sql src/types/recipient.sql src/types/search.sql src/types/history.sql \

@@ -80,6 +80,28 @@ SELECT ok FROM phi.audit_verify_sql();
 SELECT count(*) FROM phi.disclosures('P-17') WHERE relation = 'public.witness'; -- 0: erased
 DO $$ BEGIN PERFORM phi.audit_erase((SELECT max(event_id) FROM phi_audit.event WHERE action = 'audit_erase'), 'hide it');
 	EXCEPTION WHEN invalid_parameter_value THEN RAISE WARNING 'refused: %', SQLERRM; END $$;
+
+-- erasure of what is about a subject, or of a time
+INSERT INTO witness SELECT 'P-2' || n, 'Cy' FROM generate_series(1, 3) n; -- ok: one event, three subjects
+UPDATE witness SET name = 'Di' WHERE id = 'P-21'; -- ok
+SELECT phi.audit_seal() >= 0 AS sealed;
+SELECT phi.audit_erase_range(''); -- fails: no reason
+SELECT phi.audit_erase_range('all of it'); -- fails: of whom, or of when
+SELECT phi.audit_erase_range('all of it', "from" => '-infinity'); -- fails: until when
+SELECT phi.legal_hold('case 3', subject => 'P-22') AS hold \gset
+SELECT erased, left_shared, left_unsealed FROM phi.audit_erase_range('asked', 'P-23'); -- ok: nothing of this patient's alone
+DO $$ BEGIN PERFORM phi.audit_erase_range('asked', 'P-23', shared => true);
+	EXCEPTION WHEN object_not_in_prerequisite_state THEN RAISE WARNING 'refused: %', regexp_replace(SQLERRM, '\d+', 'N', 'g'); END $$; -- fails: P-22 is in it
+SELECT erased, left_shared FROM phi.audit_erase_range('asked', 'P-21'); -- ok: the update
+SELECT phi.release_hold(:hold, 'closed');
+SELECT erased, left_shared FROM phi.audit_erase_range('asked', 'P-22', shared => true); -- ok: the insert
+SELECT count(*) FROM phi.disclosures('P-22') WHERE relation = 'public.witness'; -- 0: erased
+SELECT detail, row_count, cardinality(row_keys) AS events, reason LIKE 'signed %' AS signed FROM phi_audit.event WHERE action = 'audit_erase' ORDER BY event_id;
+SELECT phi.audit_seal() >= 0 AS sealed;
+SELECT ok, erased FROM phi.audit_verify();
+SELECT ok FROM phi.audit_verify_sql();
+SELECT erased, left_shared, left_unsealed FROM phi.audit_erase_range('long ago', "from" => '1990-01-01', "to" => '1991-01-01'); -- ok: nothing
+
 SELECT phi.audit_archive('1999-01-01'); -- fails: no such month
 SELECT phi.audit_archive(date_trunc('month', now() AT TIME ZONE 'UTC')::date) IS NULL; -- fails: too young
 SELECT phi.audit_maintain(); -- no month is over
@@ -91,6 +113,8 @@ SELECT ok FROM phi.audit_verify(); -- ok
 SELECT ok FROM phi.audit_verify_sql(); -- ok
 SELECT phi.audit_checkpoint() LIKE 'phi_guard/%' AS checkpoint; -- ok
 SELECT phi.audit_erase(1, 'x'); -- fails
+SELECT phi.audit_erase_range('x', 'P-17'); -- fails
+SELECT phi.audit_erase_images(1, 'x'); -- fails
 SELECT phi.legal_hold('x'); -- fails
 SELECT phi.audit_new_incarnation('x'); -- fails
 SELECT phi.audit_archive('2019-01-01'); -- fails
@@ -98,8 +122,8 @@ SET ROLE phi_evidence_privacy;
 SELECT phi.legal_hold('case 2') > 0 AS hold; -- ok
 SELECT count(*) FROM phi.accounting_of_disclosures('P-17'); -- ok
 SELECT count(*) FROM phi.audit_export(); -- fails
-SELECT phi.audit_erase_row(1); -- fails
-SELECT phi.audit_record_keys('x', 'y', '{}'); -- fails
+SELECT phi.audit_erase_rows('{1}', 'x'); -- fails
+SELECT phi.audit_record_archive('2019-01-01'); -- fails
 SELECT phi.audit_subject('P-17'); -- fails
 SET ROLE phi_evidence_nobody;
 SELECT * FROM phi.audit_verify(); -- fails

@@ -271,6 +271,49 @@ SELECT new_row FROM phi.history('hist.bed', 6); -- fails: cut off
 ROLLBACK;
 SELECT ok, problem FROM phi.audit_verify();
 
+-- a key can be destroyed once its images are erased; what else their events say is vouched for as before
+SELECT phi.rotate_key('hist.bed') AS old \gset
+SET SESSION AUTHORIZATION hist_clinician;
+INSERT INTO hist.bed VALUES (8, 'Eight');
+RESET SESSION AUTHORIZATION;
+SELECT phi.rotate_key('hist.bed') AS new \gset
+SET SESSION AUTHORIZATION hist_clinician;
+UPDATE hist.bed SET name = 'Acht' WHERE id = 8;
+RESET SESSION AUTHORIZATION;
+CALL phi.reseal('hist.bed');
+SELECT phi.audit_seal() >= 0 AS sealed;
+SELECT object, "values" FROM phi.key_usage() WHERE dek_id = :old; -- the insert's, and the update's: its image before has an old value in it
+DO $$ BEGIN PERFORM phi.audit_erase_images((SELECT max(dek_id) FROM phi.data_key), 'x'); EXCEPTION WHEN object_in_use THEN RAISE WARNING 'refused: %', regexp_replace(SQLERRM, '\d+', 'N'); END $$; -- fails: the current key
+SELECT phi.audit_erase_images(:old, ''); -- fails: no reason
+SELECT phi.legal_hold('case 9') AS hold \gset
+SELECT set_config('test.key', :'old', false) IS NULL AS unset;
+DO $$ BEGIN PERFORM phi.audit_erase_images(current_setting('test.key')::int, 'rotation'); EXCEPTION WHEN object_not_in_prerequisite_state THEN RAISE WARNING 'refused: %', regexp_replace(SQLERRM, '\d+', 'N', 'g'); END $$; -- fails: under hold
+SELECT phi.release_hold(:hold, 'closed');
+SELECT phi.audit_erase_images(:old, 'rotation'); -- ok: 2
+SELECT phi.audit_erase_images(:old, 'rotation'); -- ok: none is left
+SELECT sum("values") FROM phi.key_usage() WHERE dek_id = :old; -- 0
+SELECT phi.destroy_key(:old); -- ok
+SELECT action, length(images) FROM phi_audit.event WHERE relation = 'hist.bed' AND row_keys = '{8}' ORDER BY event_id;
+SELECT count(*) FROM phi.history('hist.bed', 8); -- 0
+SET SESSION AUTHORIZATION hist_clinician;
+UPDATE hist.bed SET name = 'Otto' WHERE id = 8;
+SELECT action, old_row ->> 'name' AS was, new_row ->> 'name' AS is FROM phi.history('hist.bed', 8); -- ok: from here on
+RESET SESSION AUTHORIZATION;
+SELECT ok, problem FROM phi.audit_verify();
+SELECT phi.audit_seal() >= 0 AS sealed;
+SELECT ok, problem FROM phi.audit_verify();
+SELECT ok FROM phi.audit_verify_sql();
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+UPDATE phi_audit.event SET images = '\x00'::bytea || sha256(images) WHERE event_id = (SELECT max(event_id) FROM phi_audit.event WHERE images IS NOT NULL);
+SELECT ok, problem ~ 'was altered' AS altered, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify(); -- found: without a record of it
+ROLLBACK;
+BEGIN;
+ALTER TABLE phi_audit.event DISABLE TRIGGER ALL;
+UPDATE phi_audit.event SET actor = 'x' WHERE relation = 'hist.bed' AND row_keys = '{8}' AND action = 'insert';
+SELECT ok, problem ~ 'was altered' AS altered, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify(); -- found
+ROLLBACK;
+
 SELECT phi.unprotect('hist.patient');
 SET SESSION AUTHORIZATION hist_clinician;
 SELECT * FROM phi.history('hist.patient', 12); -- fails: not protected

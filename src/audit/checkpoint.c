@@ -218,6 +218,20 @@ AppendSignature(const Incarnation *signer, phi_bytes text, phi_buffer *note)
 	CheckStatus(status, "sign a checkpoint of the audit log");
 }
 
+void
+IncarnationSign(const Incarnation *signer, phi_bytes text, uint8 signature[PHI_ED25519_SIGNATURE])
+{
+	uint8 seed[PHI_ED25519_KEY];
+	phi_status status;
+
+	SigningSeed(signer->id, seed);
+	status = phi_ed25519_sign(seed, text, signature);
+	SecretWipe(seed, sizeof(seed));
+	if (status == PHI_OK && phi_ed25519_verify(signer->vkey.key, text, signature) != PHI_OK)
+		status = PHI_ERR_CRYPTO;
+	CheckStatus(status, "sign a record of the audit log");
+}
+
 Size
 CheckpointSign(const Incarnation *signer, const Incarnation *before, uint64 tree_size,
 			   const uint8 root[PHI_HASH_SIZE], char note[CHECKPOINT_NOTE])

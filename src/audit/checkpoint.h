@@ -42,6 +42,12 @@ extern void IncarnationBegin(const Incarnation *last, uint64 tree_size, const ch
 extern Size CheckpointSign(const Incarnation *signer, const Incarnation *before, uint64 tree_size,
 						   const uint8 root[PHI_HASH_SIZE], char note[CHECKPOINT_NOTE]);
 
+/*
+ * Sign what is no checkpoint, as an incarnation; the signature was verified when this returns.
+ */
+extern void IncarnationSign(const Incarnation *signer, phi_bytes text,
+							uint8 signature[PHI_ED25519_SIGNATURE]);
+
 /* The origin of an incarnation's checkpoints. */
 extern char *CheckpointOrigin(const char *incarnation);
 

@@ -10,7 +10,7 @@
  *		value	bigint, xid8: 8 bytes; integer, oid: 4 bytes; big-endian
  *				timestamptz: its send form, 8 bytes of microseconds from 2000
  *				text: UTF-8 (the stored bytes in a SQL_ASCII database)
- *				bytea: its bytes; inet: its send form
+ *				bytea: its bytes, of images their SHA-256; inet: its send form
  *				bigint[]: count (4 bytes), then 8 bytes each
  *				text[]: count (4 bytes), then size (4 bytes) and UTF-8 of each
  *
@@ -22,6 +22,8 @@
 
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
+#include "core/image.h"
+#include "core/mac.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -35,6 +37,7 @@ typedef enum FieldForm
 	FIELD_INT8,
 	FIELD_TEXT,
 	FIELD_BYTES,
+	FIELD_IMAGES,
 	FIELD_INET,
 	FIELD_INT8_ARRAY,
 	FIELD_TEXT_ARRAY
@@ -73,7 +76,7 @@ static const struct
 	[EVENT_CLIENT_ADDRESS] = {INETOID, FIELD_INET},
 	[EVENT_APPLICATION_NAME] = {TEXTOID, FIELD_TEXT},
 	[EVENT_SALT] = {BYTEAOID, FIELD_BYTES},
-	[EVENT_IMAGES] = {BYTEAOID, FIELD_BYTES},
+	[EVENT_IMAGES] = {BYTEAOID, FIELD_IMAGES},
 };
 
 /* ---- the leaf ---- */
@@ -177,6 +180,21 @@ AppendArray(StringInfo leaf, FieldForm form, ArrayType *array)
 	}
 }
 
+/* Append the hash of images, which is what is left of them when they are erased. */
+static void
+AppendImages(StringInfo leaf, Datum value)
+{
+	bytea *stored = DatumGetByteaPP(value);
+	phi_bytes images = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	uint8 hash[PHI_SHA256_SIZE];
+
+	if (phi_images_erased(images))
+		memcpy(hash, images.data + 1, sizeof(hash));
+	else
+		CheckStatus(phi_sha256(images, hash), "hash images");
+	appendBinaryStringInfo(leaf, (const char *) hash, sizeof(hash));
+}
+
 /* Append the value of one column. */
 static void
 AppendValue(StringInfo leaf, FieldForm form, Datum value)
@@ -197,6 +215,9 @@ AppendValue(StringInfo leaf, FieldForm form, Datum value)
 		case FIELD_BYTES:
 			bytes = DatumGetByteaPP(value);
 			AppendBytes(leaf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+			break;
+		case FIELD_IMAGES:
+			AppendImages(leaf, value);
 			break;
 		case FIELD_INET:
 			bytes = DatumGetByteaPP(DirectFunctionCall1(inet_send, value));

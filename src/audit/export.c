@@ -12,7 +12,7 @@
  * to disk.
  *-------------------------------------------------------------------------
  */
-#include "audit/checkpoint.h"
+#include "audit/gone.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -31,7 +31,8 @@
 #define ROW_EVENT      (EVENT_COLUMNS + 1)
 #define ROW_HASH       (EVENT_COLUMNS + 2)
 #define ROW_NOTE       (EVENT_COLUMNS + 3)
-#define ROW_COLUMNS    (EVENT_COLUMNS + 4)
+#define ROW_TIME       (EVENT_COLUMNS + 4)
+#define ROW_COLUMNS    (EVENT_COLUMNS + 5)
 
 PG_FUNCTION_INFO_V1(phi_audit_export);
 
@@ -44,6 +45,7 @@ typedef struct Export
 	StringInfoData leaf;
 	int64 first; /* leaf, */
 	int64 until; /* and before which one it ends */
+	Gone gone;
 } Export;
 
 /* Put the line out. */
@@ -172,6 +174,21 @@ AppendEvent(Export *export, const Datum *row, const bool *isnull)
 	pfree(json.data);
 }
 
+/* Why the event of a leaf is not there as it was sealed: with leave, or it is missing. */
+static const char *
+WhyGone(const Export *export, const Datum *row, const bool *isnull)
+{
+	const GoneMonth *month;
+
+	if (!isnull[EVENT_ID])
+		return GoneErased(&export->gone, DatumGetInt64(row[ROW_EVENT])) ? "erased" : "missing";
+	month = GoneArchived(&export->gone, DatumGetTimestampTz(row[ROW_TIME]));
+	return month != NULL && DatumGetInt64(row[ROW_LEAF_INDEX]) >= month->archived.first &&
+				   DatumGetInt64(row[ROW_LEAF_INDEX]) <= month->archived.last
+			   ? "archived"
+			   : "missing";
+}
+
 /* The line of one leaf, and that of a checkpoint after it. */
 static void
 PutLeaf(Export *export, const Datum *row, const bool *isnull)
@@ -184,7 +201,7 @@ PutLeaf(Export *export, const Datum *row, const bool *isnull)
 		AppendEvent(export, row, isnull);
 	else
 		appendStringInfo(&export->line, ",\"event_id\":" INT64_FORMAT ",\"gone\":\"%s\"",
-						 DatumGetInt64(row[ROW_EVENT]), isnull[EVENT_ID] ? "archived" : "erased");
+						 DatumGetInt64(row[ROW_EVENT]), WhyGone(export, row, isnull));
 	appendStringInfoChar(&export->line, '}');
 	PutLine(export);
 	if (isnull[ROW_NOTE])
@@ -205,7 +222,8 @@ PutLeaves(Export *export)
 											   ALLOCSET_DEFAULT_SIZES);
 	Portal events = SPI_cursor_open_with_args(
 		NULL,
-		"SELECT " EVENT_COLUMN_LIST ", l.leaf_index, l.event_id, l.leaf_hash, c.note "
+		"SELECT " EVENT_COLUMN_LIST
+		", l.leaf_index, l.event_id, l.leaf_hash, c.note, l.recorded_at "
 		"FROM phi_audit.leaf l LEFT JOIN phi_audit.event e "
 		"ON e.recorded_at = l.recorded_at AND e.event_id = l.event_id "
 		"LEFT JOIN phi_audit.checkpoint c ON c.tree_size = l.leaf_index + 1 "
@@ -232,6 +250,16 @@ PutLeaves(Export *export)
 		}
 	}
 	SPI_cursor_close(events);
+}
+
+/* Read what is gone with leave. */
+static void
+LoadGone(Export *export)
+{
+	Incarnation *incarnations;
+	uint64 count = IncarnationsLoad(&incarnations);
+
+	GoneLoad(&export->gone, incarnations, count);
 }
 
 /* Leave an event of what was exported: the first leaf, and the one before which it ended. */
@@ -272,6 +300,7 @@ phi_audit_export(PG_FUNCTION_ARGS)
 	FindRange(&export, PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0), PG_ARGISNULL(0),
 			  PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1), PG_ARGISNULL(1));
 	PutHead(&export);
+	LoadGone(&export);
 	PutLeaves(&export);
 	SPI_finish();
 	OwnerEnd(&owner);

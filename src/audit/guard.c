@@ -7,14 +7,16 @@
  * UPDATE, DELETE and TRUNCATE, for everybody: phi_guard itself writes below
  * the executor.  AuditGuardUtility refuses, to all but superusers, what would
  * take the triggers or the tables away, here and the "~phi_" triggers of
- * protected tables.  A superuser may, for backup and repair, and leaves an
- * event of it.  None of this stops a superuser: sealing is what shows it.
+ * protected tables; and what would only lock the log's tables, which those
+ * whose changes and reads are recorded would wait for: VACUUM FULL and REINDEX
+ * are the database's owner's, too.  A superuser may, for backup and repair, and
+ * leaves an event of what takes something away.  None of this stops a superuser: sealing is what shows it.
  * A statement names its relations, and a name may move while it waits: what
  * holds then is the look at the catalogs after it (redact/intact.c).
  *
  * What pg_restore does to tables it has just made leaves no event: the log
  * counts as there from when phi_audit.event has triggers, and making a trigger
- * of ours, enabling one ALWAYS or attaching an index takes nothing away.
+ * of ours or a key, enabling one ALWAYS or attaching an index takes nothing away.
  *-------------------------------------------------------------------------
  */
 #include "audit/log.h"
@@ -25,6 +27,7 @@
 #include "audit/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -182,6 +185,20 @@ EnablesApply(const AlterTableCmd *command)
 	return command->subtype == AT_EnableReplicaTrig && strcmp(command->name, APPLY_TRIGGER) == 0;
 }
 
+/*
+ * Does the command take nothing away?  Those of pg_restore, whose jobs may make the keys of
+ * one table when another one's triggers are there already.
+ */
+static bool
+TakesNothing(const AlterTableStmt *statement, const AlterTableCmd *command)
+{
+	if (command->subtype == AT_AddConstraint)
+		return castNode(Constraint, command->def)->contype == CONSTR_PRIMARY ||
+			   castNode(Constraint, command->def)->contype == CONSTR_UNIQUE;
+	return command->subtype == AT_EnableAlwaysTrig || EnablesApply(command) ||
+		   (command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX);
+}
+
 /* ALTER TABLE and its kin. */
 static void
 ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
@@ -194,8 +211,7 @@ ActOfAlter(GuardedAct *act, const AlterTableStmt *statement)
 	{
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-		if (command->subtype != AT_EnableAlwaysTrig && !EnablesApply(command) &&
-			!(command->subtype == AT_AttachPartition && statement->objtype == OBJECT_INDEX))
+		if (!TakesNothing(statement, command))
 			act->harmless = false;
 		switch (command->subtype)
 		{
@@ -335,6 +351,66 @@ ActOfTrigger(GuardedAct *act, const CreateTrigStmt *statement)
 		ConcernTrigger(act, statement->relation, statement->trigname);
 }
 
+/*
+ * A statement that takes nothing away but can keep writers of a table of the
+ * log waiting for as long as its transaction or its work lasts.
+ */
+static void
+ConcernWait(GuardedAct *act, const RangeVar *relation)
+{
+	Concern(act, relation);
+	act->harmless = act->guarded;
+}
+
+/* VACUUM FULL: of a table of the log, or of whatever there is. */
+static void
+ActOfVacuum(GuardedAct *act, const VacuumStmt *statement)
+{
+	bool full = false;
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+	{
+		DefElem *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "full") == 0)
+			full = defGetBoolean(option);
+	}
+	if (!full)
+		return;
+	if (statement->rels == NIL)
+		ConcernSchema(act, LOG_SCHEMA);
+	foreach (cell, statement->rels)
+		Concern(act, lfirst_node(VacuumRelation, cell)->relation);
+	act->harmless = act->guarded;
+}
+
+/* REINDEX: of a table, an index, the schema, or everything in the database. */
+static void
+ActOfReindex(GuardedAct *act, const ReindexStmt *statement)
+{
+	if (statement->kind == REINDEX_OBJECT_DATABASE)
+		ConcernSchema(act, LOG_SCHEMA);
+	else if (statement->kind == REINDEX_OBJECT_SCHEMA)
+		ConcernSchema(act, statement->name);
+	else
+		Concern(act, statement->relation);
+	act->harmless = act->guarded;
+}
+
+/* LOCK TABLE: anything that a reader would not have anyway. */
+static void
+ActOfLock(GuardedAct *act, const LockStmt *statement)
+{
+	ListCell *cell;
+
+	if (statement->mode == AccessShareLock)
+		return;
+	foreach (cell, statement->relations)
+		Concern(act, lfirst_node(RangeVar, cell));
+	act->harmless = act->guarded;
+}
+
 /* What a statement would do to the log or to an audit trigger. */
 static GuardedAct
 ActOf(Node *statement)
@@ -385,6 +461,21 @@ ActOf(Node *statement)
 			break;
 		case T_CreateForeignTableStmt:
 			ActOfCreate(&act, &((CreateForeignTableStmt *) statement)->base);
+			break;
+		case T_VacuumStmt:
+			ActOfVacuum(&act, (VacuumStmt *) statement);
+			break;
+		case T_ClusterStmt:
+			ConcernWait(&act, ((ClusterStmt *) statement)->relation);
+			break;
+		case T_IndexStmt:
+			ConcernWait(&act, ((IndexStmt *) statement)->relation);
+			break;
+		case T_ReindexStmt:
+			ActOfReindex(&act, (ReindexStmt *) statement);
+			break;
+		case T_LockStmt:
+			ActOfLock(&act, (LockStmt *) statement);
 			break;
 		case T_DropOwnedStmt:
 			ActOfOwned(&act, ((DropOwnedStmt *) statement)->roles);
@@ -464,9 +555,14 @@ AuditGuardUtility(PlannedStmt *statement)
 	{
 		(void) AuditNoteDurably(&event);
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("permission denied: %s would alter the audit log or a trigger of phi_guard",
-					   command),
-				errhint("Only a superuser may do this, and it leaves an event."));
+				act.harmless
+					? errmsg("permission denied: %s would lock the audit log", command)
+					: errmsg("permission denied: %s would alter the audit log or a trigger of "
+							 "phi_guard",
+							 command),
+				act.harmless
+					? errhint("Name tables of yours: only a superuser may keep the log's waiting.")
+					: errhint("Only a superuser may do this, and it leaves an event."));
 	}
 	if (act.harmless || XactReadOnly)
 		return;

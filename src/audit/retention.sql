@@ -8,12 +8,6 @@ REVOKE ALL ON FUNCTION phi.audit_subject(text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_subject(text) IS
 	'Internal: the token that stands for a subject in the audit log';
 
-CREATE FUNCTION phi.audit_record_keys(action text, detail text, keys text[]) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_audit_record_keys';
-REVOKE ALL ON FUNCTION phi.audit_record_keys(text, text, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION phi.audit_record_keys(text, text, text[]) IS
-	'Internal: appends an event of an administrative act about some keys';
-
 -- Legal holds --------------------------------------------------------------
 
 CREATE TABLE phi.legal_hold
@@ -75,39 +69,119 @@ COMMENT ON FUNCTION phi.release_hold(bigint, text) IS 'Ends a legal hold';
 
 -- Erasure ------------------------------------------------------------------
 
-CREATE FUNCTION phi.audit_erase_row(event bigint) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_audit_erase_row';
-REVOKE ALL ON FUNCTION phi.audit_erase_row(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION phi.audit_erase_row(bigint) IS
-	'Internal: removes what an event says, and leaves its number, times and leaf';
+CREATE FUNCTION phi.audit_erase_rows(events bigint[], reason text, images boolean = false) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_audit_erase_rows';
+REVOKE ALL ON FUNCTION phi.audit_erase_rows(bigint[], text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_erase_rows(bigint[], text, boolean) IS
+	'Internal: removes what events say, or their images alone, and leaves their numbers, times and leaves; records it with a signature';
 
+-- A hold that is being placed is waited for.
 CREATE FUNCTION phi.audit_erase(event bigint, reason text) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	held bigint;
-	what text := (SELECT e.action FROM phi_audit.event e WHERE e.event_id = audit_erase.event);
 BEGIN
 	IF coalesce(audit_erase.reason, '') = '' THEN
 		RAISE EXCEPTION 'erasing an event needs a reason' USING ERRCODE = 'invalid_parameter_value';
-	ELSIF what IN ('audit_erase', 'audit_archive', 'audit_new_incarnation', 'audit_export') THEN
-		RAISE EXCEPTION 'an event about the audit log itself cannot be erased' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	SELECT h.id INTO held FROM phi.legal_hold h, phi_audit.event e
-		WHERE e.event_id = audit_erase.event AND h.released_at IS NULL
-		AND (h.subject_token IS NULL AND h.month IS NULL OR h.subject_token = ANY (e.subjects)
-			OR h.month = date_trunc('month', e.recorded_at AT TIME ZONE 'UTC')::date) LIMIT 1;
-	IF held IS NOT NULL THEN
-		RAISE EXCEPTION 'event % is under legal hold %', audit_erase.event, held
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'phi.release_hold() ends a hold.';
-	END IF;
-	PERFORM phi.audit_erase_row(audit_erase.event);
-	PERFORM phi.audit_record_keys('audit_erase', audit_erase.reason, ARRAY[audit_erase.event::text]);
+	LOCK TABLE phi.legal_hold IN SHARE MODE;
+	PERFORM phi.audit_erase_rows(ARRAY[audit_erase.event], audit_erase.reason);
 END
 $$;
 REVOKE ALL ON FUNCTION phi.audit_erase(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION phi.audit_erase(bigint, text) IS
 	'Erases what a sealed event says; its leaf hash stays, and an event says who erased it and why';
+
+-- An event names up to 1,000 subjects, and is erased as a whole.
+CREATE FUNCTION phi.audit_erase_range(reason text, subject text = NULL, "from" timestamptz = NULL,
+		"to" timestamptz = NULL, shared boolean = false,
+		OUT erased bigint, OUT left_shared bigint, OUT left_unsealed bigint) RETURNS record
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	wanted bigint := phi.audit_subject(audit_erase_range.subject);
+	batch bigint[] := '{}';
+	entry record;
+BEGIN
+	IF coalesce(audit_erase_range.reason, '') = '' THEN
+		RAISE EXCEPTION 'erasing events needs a reason' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF wanted IS NULL AND (audit_erase_range."from" IS NULL OR audit_erase_range."to" IS NULL) THEN
+		RAISE EXCEPTION 'erasing events needs a subject, or a time that begins and ends'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	LOCK TABLE phi.legal_hold IN SHARE MODE;
+	erased := 0;
+	left_shared := 0;
+	left_unsealed := 0;
+	FOR entry IN
+		SELECT e.event_id, l.event_id IS NULL AS unsealed,
+			wanted IS NOT NULL AND EXISTS (SELECT FROM unnest(e.subjects) s (token) WHERE s.token NOT IN (0, wanted)) AS shared
+		FROM phi_audit.event e LEFT JOIN phi_audit.leaf l ON l.event_id = e.event_id
+		WHERE (wanted IS NULL OR e.subjects @> ARRAY[wanted]) AND e.salt IS NOT NULL
+			AND e.action NOT IN ('audit_erase', 'audit_archive', 'audit_erase_images', 'audit_new_incarnation', 'audit_export')
+			AND e.recorded_at >= coalesce(audit_erase_range."from", '-infinity')
+			AND e.recorded_at < coalesce(audit_erase_range."to", 'infinity')
+		ORDER BY e.event_id
+	LOOP
+		IF entry.unsealed THEN
+			left_unsealed := left_unsealed + 1;
+		ELSIF entry.shared AND NOT audit_erase_range.shared THEN
+			left_shared := left_shared + 1;
+		ELSE
+			batch := batch || entry.event_id;
+			erased := erased + 1;
+			IF cardinality(batch) = 1000 THEN
+				PERFORM phi.audit_erase_rows(batch, audit_erase_range.reason);
+				batch := '{}';
+			END IF;
+		END IF;
+	END LOOP;
+	IF cardinality(batch) > 0 THEN
+		PERFORM phi.audit_erase_rows(batch, audit_erase_range.reason);
+	END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_erase_range(text, text, timestamptz, timestamptz, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_erase_range(text, text, timestamptz, timestamptz, boolean) IS
+	'Erases what the sealed events of a subject, of a time or of both say, all or none of them; those that name other subjects as well only where shared is true';
+
+-- The leaf of an event has the hash of its images, which stays: all else that the event says is vouched for as before.
+CREATE FUNCTION phi.audit_erase_images(dek_id integer, reason text) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	batch bigint[] := '{}';
+	erased bigint := 0;
+	entry record;
+BEGIN
+	IF coalesce(audit_erase_images.reason, '') = '' THEN
+		RAISE EXCEPTION 'erasing images needs a reason' USING ERRCODE = 'invalid_parameter_value';
+	ELSIF NOT EXISTS (SELECT FROM phi.data_key k WHERE k.dek_id = audit_erase_images.dek_id AND k.state = 'previous') THEN
+		RAISE EXCEPTION 'data key % is in use, or does not exist', audit_erase_images.dek_id USING ERRCODE = 'object_in_use',
+			HINT = 'Images are erased for the sake of a key that phi.rotate_key() has replaced and phi.destroy_key() is to destroy.';
+	END IF;
+	LOCK TABLE phi.legal_hold IN SHARE MODE;
+	FOR entry IN
+		SELECT e.event_id FROM phi_audit.event e
+		WHERE e.images IS NOT NULL AND phi.image_keys(e.images) @> ARRAY[audit_erase_images.dek_id] ORDER BY e.event_id
+	LOOP
+		batch := batch || entry.event_id;
+		erased := erased + 1;
+		IF cardinality(batch) = 1000 THEN
+			PERFORM phi.audit_erase_rows(batch, audit_erase_images.reason, images => true);
+			batch := '{}';
+		END IF;
+	END LOOP;
+	IF cardinality(batch) > 0 THEN
+		PERFORM phi.audit_erase_rows(batch, audit_erase_images.reason, images => true);
+	END IF;
+	RETURN erased;
+END
+$$;
+REVOKE ALL ON FUNCTION phi.audit_erase_images(integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_erase_images(integer, text) IS
+	'Erases the images of rows that a replaced data key seals, so that the key can be destroyed; their events and hashes stay; returns how many events';
 
 -- Archive ------------------------------------------------------------------
 
@@ -157,6 +231,12 @@ REVOKE ALL ON FUNCTION phi.audit_require_archivable(date, regclass, interval) FR
 COMMENT ON FUNCTION phi.audit_require_archivable(date, regclass, interval) IS
 	'Internal: raises an error unless a month of the audit log may go';
 
+CREATE FUNCTION phi.audit_record_archive(month date) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'phi_audit_record_archive';
+REVOKE ALL ON FUNCTION phi.audit_record_archive(date) FROM PUBLIC;
+COMMENT ON FUNCTION phi.audit_record_archive(date) IS
+	'Internal: records that a month of a log that verifies is gone, with a signature';
+
 -- Every event of this kind names all the months that are gone: earlier ones go with their months.
 CREATE FUNCTION phi.audit_archive(month date, keep interval = '6 years') RETURNS text
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -164,8 +244,6 @@ AS $$
 DECLARE
 	first_day date := date_trunc('month', audit_archive.month)::date;
 	partition regclass := to_regclass(to_char(first_day, '"phi_audit.event_y"YYYY"m"MM'));
-	gone text[];
-	verdict record;
 BEGIN
 	IF partition IS NULL OR NOT EXISTS (SELECT FROM pg_inherits i
 			WHERE i.inhrelid = partition AND i.inhparent = 'phi_audit.event'::regclass) THEN
@@ -174,14 +252,7 @@ BEGIN
 		RAISE EXCEPTION 'only a superuser may archive what is younger than six years' USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	PERFORM phi.audit_require_archivable(first_day, partition, audit_archive.keep);
-	SELECT * INTO verdict FROM phi.audit_verify();
-	IF NOT verdict.ok THEN
-		RAISE EXCEPTION 'the audit log does not verify' USING ERRCODE = 'data_corrupted', DETAIL = verdict.problem;
-	END IF;
-	SELECT array_agg(DISTINCT m.month ORDER BY m.month) INTO gone
-		FROM (SELECT unnest(e.row_keys) FROM phi_audit.event e WHERE e.action = 'audit_archive'
-			UNION SELECT to_char(first_day, 'YYYY-MM')) m (month);
-	PERFORM phi.audit_record_keys('audit_archive', to_char(first_day, 'YYYY-MM'), gone);
+	PERFORM phi.audit_record_archive(first_day);
 	EXECUTE format('ALTER TABLE phi_audit.event DETACH PARTITION %s', partition);
 	EXECUTE format('ALTER TABLE %s RENAME TO %I', partition, to_char(first_day, '"archived_y"YYYY"m"MM'));
 	PERFORM phi.audit_guard_table(partition);

@@ -16,7 +16,8 @@
  * its incarnation; one that was altered is told from altered leaves by the next.
  *
  * An event that was erased, or whose month was archived, counts with its stored
- * hash, where an event of the log says that it was.
+ * hash, where a signed record of the log says that it was (gone.c).  Where the
+ * log cannot be read that is a problem of it, and no error (verify_damage.c).
  *
  * Memory: one window (2 MB) and VERIFY_FETCH_ROWS events at a time.  Messages name
  * numbers, never a column's value.
@@ -31,6 +32,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
@@ -182,23 +184,19 @@ Grow(Verification *state, const WindowLeaf *leaf)
 	CheckStatus(phi_frontier_append(&state->stored, leaf->stored), "extend a tree");
 }
 
-/*
- * Does the log say that the month of this leaf was archived, when it was over?
- * All its events are gone then.
- */
-static bool
-MonthArchived(const Verification *state, TimestampTz when)
+/* An event cannot be read: name it, its partition and why. */
+static void
+FailUnreadable(Verification *state, const WindowLeaf *leaf)
 {
-	const TimestampTz *bounds = (const TimestampTz *) ARR_DATA_PTR(state->archived);
-	int count = ArrayGetNItems(ARR_NDIM(state->archived), ARR_DIMS(state->archived));
-	int i;
+	struct pg_tm month;
+	fsec_t fraction;
 
-	for (i = 0; i + 1 < count; i += 2)
-	{
-		if (when >= bounds[i] && when < bounds[i + 1])
-			return true;
-	}
-	return false;
+	if (timestamp2tm(leaf->recorded_at, NULL, &month, &fraction, NULL, NULL) != 0)
+		memset(&month, 0, sizeof(month));
+	VerifyFail(state, leaf->event,
+			   psprintf("event " INT64_FORMAT " cannot be read, in " LOG_SCHEMA
+						".event_y%04dm%02d: %s",
+						leaf->event, month.tm_year, month.tm_mon, state->reading));
 }
 
 /* Check one leaf of the window, in its turn. */
@@ -206,6 +204,7 @@ static void
 CheckLeaf(Verification *state, WindowLeaf *leaf)
 {
 	uint64 index = state->stored.size;
+	GoneMonth *month = GoneArchived(&state->gone, leaf->recorded_at);
 
 	if (leaf->stored_size != PHI_HASH_SIZE)
 		VerifyFail(state, leaf->event,
@@ -215,9 +214,12 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 		VerifyFail(
 			state, leaf->event,
 			psprintf("leaf " UINT64_FORMAT " or its event is there more than once", leaf->index));
-	else if (!leaf->found && !MonthArchived(state, leaf->recorded_at))
+	else if (leaf->unreadable)
+		FailUnreadable(state, leaf);
+	else if (!leaf->found && (month == NULL || (int64) index < month->archived.first ||
+							  (int64) index > month->archived.last))
 		FailMissingEvent(state, index, leaf->event, leaf->stored);
-	else if (leaf->found && MonthArchived(state, leaf->recorded_at))
+	else if (leaf->found && month != NULL)
 		VerifyFail(state, leaf->event,
 				   psprintf("event " INT64_FORMAT " is of a month that the log calls archived: "
 							"months go as a whole",
@@ -228,7 +230,11 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 	if (!leaf->found || leaf->erased)
 		memcpy(leaf->computed, leaf->stored, PHI_HASH_SIZE);
 	state->found_erased += leaf->erased;
-	state->found_archived += !leaf->found;
+	if (!leaf->found)
+	{
+		state->found_archived++;
+		LeafChainAdd(&month->seen, (int64) index, leaf->event, leaf->recorded_at, leaf->stored);
+	}
 	Grow(state, leaf);
 	if (leaf->found && !state->parted &&
 		(leaf->txid < state->last_txid ||
@@ -246,6 +252,30 @@ CheckLeaf(Verification *state, WindowLeaf *leaf)
 
 /* ---- the whole ---- */
 
+/* Part: hash the events of the window; each, the argument, is scratch. */
+static void
+TakeEvents(Verification *state, void *each)
+{
+	VerifyTakeEvents(state, each);
+}
+
+/* Hash the events of the window, one by one where they cannot be read together. */
+static void
+ReadWindow(Verification *state, MemoryContext each)
+{
+	int i;
+
+	if (!state->damaged)
+	{
+		state->damaged = VerifyTry(state, TakeEvents, each) != NULL;
+		MemoryContextReset(each);
+		for (i = 0; i < state->window_count && state->damaged; i++)
+			state->window[i].twice = state->window[i].twice && !state->window[i].found;
+	}
+	if (state->damaged)
+		VerifyTakeEventsSlowly(state, each);
+}
+
 /* Go through the leaves in order until a problem is found. */
 static void
 CheckLeaves(Verification *state)
@@ -261,7 +291,7 @@ CheckLeaves(Verification *state)
 
 		whole = VerifyFillWindow(state);
 		if (state->window_count > 0)
-			VerifyTakeEvents(state, each);
+			ReadWindow(state, each);
 		for (i = 0; i < state->window_count && state->problem == NULL; i++)
 			CheckLeaf(state, &state->window[i]);
 		if (!whole && state->problem == NULL)
@@ -373,17 +403,38 @@ CheckEnd(Verification *state)
 	}
 }
 
-/* An array of one row and column, in the current context. */
-static ArrayType *
-FetchArray(const char *query)
+/* Part: read what is gone with leave. */
+static void
+LoadGone(Verification *state, void *argument)
 {
-	bool isnull;
-	Datum array;
+	GoneLoad(&state->gone, state->incarnations, state->incarnation_count);
+}
 
-	if (SPI_execute(query, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read phi_audit.event");
-	array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return DatumGetArrayTypePCopy(array);
+/*
+ * A record that is not signed is an event that somebody else wrote; and the
+ * leaves of an archived month are those that it had.
+ */
+static void
+CheckRecords(Verification *state)
+{
+	int i;
+
+	for (i = 0; i < state->gone.month_count && state->first == 0 && state->until == PG_INT64_MAX;
+		 i++)
+	{
+		if (state->problem == NULL && !GoneMonthWhole(&state->gone.months[i]))
+			VerifyFailWithout(
+				state, psprintf("leaves between " INT64_FORMAT " and " INT64_FORMAT
+								" are not those of archived month %.7s: another event is gone, or "
+								"a leaf names another event or time",
+								state->gone.months[i].archived.first,
+								state->gone.months[i].archived.last, state->gone.months[i].key));
+	}
+	if (state->gone.forged && state->problem == NULL)
+		VerifyFail(state, state->gone.forged_event,
+				   psprintf("event " INT64_FORMAT " was made up: it says that events are gone, and "
+							"is not signed as phi_guard signs that",
+							state->gone.forged_event));
 }
 
 /* Verify the log; runs as the extension's owner. */
@@ -394,19 +445,11 @@ VerifyLog(Verification *state)
 	Datum range[] = {Int64GetDatum((int64) state->first), Int64GetDatum((int64) state->until)};
 
 	state->has_kept = !RecoveryInProgress() && DirectoryNewest(&state->kept);
-	VerifyLoadIncarnations(state);
+	state->incarnation_count = IncarnationsLoad(&state->incarnations);
 	LoadHorizons(state);
-	state->erased = FetchArray("SELECT coalesce(array_agg(DISTINCT k.key::bigint), '{}') "
-							   "FROM phi_audit.event e, unnest(e.row_keys) k (key) "
-							   "WHERE e.action = 'audit_erase' AND k.key ~ '^[0-9]{1,18}$'");
-	state->archived = FetchArray(
-		"SELECT coalesce(array_agg(b.bound ORDER BY b.month, b.bound), '{}') FROM "
-		"(SELECT DISTINCT m.month, b.bound FROM phi_audit.event e, unnest(e.row_keys) m (month), "
-		"unnest(ARRAY[(m.month || '-01')::timestamp AT TIME ZONE 'UTC', "
-		"((m.month || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC']) b (bound) "
-		"WHERE e.action = 'audit_archive' AND m.month ~ '^[0-9]{4}-(0[1-9]|1[0-2])$' "
-		"AND ((m.month || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC' "
-		"<= e.recorded_at) b");
+	state->damaged = VerifyTry(state, LoadGone, NULL) != NULL;
+	if (state->damaged)
+		VerifyLoadGoneSlowly(state);
 	initStringInfo(&state->buffer);
 	VerifyBeginAt(state);
 	state->checkpoints = SPI_cursor_open_with_args(
@@ -418,7 +461,46 @@ VerifyLog(Verification *state)
 	if (state->problem == NULL)
 		CheckLeaves(state);
 	CheckEnd(state);
+	CheckRecords(state);
 	SPI_cursor_close(state->checkpoints);
+}
+
+/* Part: verify the log as the extension's owner. */
+static void
+VerifyAsOwner(Verification *state, void *argument)
+{
+	OwnerScope owner;
+
+	OwnerBegin(&owner);
+	SPI_connect();
+	VerifyLog(state);
+	SPI_finish();
+	OwnerEnd(&owner);
+}
+
+/* Verify the log from first to until; what cannot be read is a problem, no error. */
+static void
+Verify(Verification *state, uint64 first, uint64 until)
+{
+	const char *unread;
+
+	state->context = CurrentMemoryContext;
+	state->first = first;
+	state->until = until;
+	if (AuditLogFind() == NULL)
+		return;
+	unread = VerifyTry(state, VerifyAsOwner, NULL);
+	if (unread != NULL)
+		VerifyFailReading(state, unread);
+}
+
+const char *
+VerifyWhole(void)
+{
+	Verification *state = palloc0(sizeof(Verification));
+
+	Verify(state, 0, PG_INT64_MAX);
+	return state->problem;
 }
 
 /* An argument that is a tree size. */
@@ -444,21 +526,11 @@ phi_audit_verify(PG_FUNCTION_ARGS)
 	Verification *state = palloc0(sizeof(Verification));
 	Datum values[RESULT_COLUMNS] = {0};
 	bool isnull[RESULT_COLUMNS] = {false};
-	OwnerScope owner;
 
 	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
-	state->context = CurrentMemoryContext;
-	state->first = PG_ARGISNULL(0) ? 0 : SizeArgument(PG_GETARG_INT64(0));
-	state->until = PG_ARGISNULL(1) ? PG_INT64_MAX : SizeArgument(PG_GETARG_INT64(1));
-	if (AuditLogFind() != NULL)
-	{
-		OwnerBegin(&owner);
-		SPI_connect();
-		VerifyLog(state);
-		SPI_finish();
-		OwnerEnd(&owner);
-	}
+	Verify(state, PG_ARGISNULL(0) ? 0 : SizeArgument(PG_GETARG_INT64(0)),
+		   PG_ARGISNULL(1) ? PG_INT64_MAX : SizeArgument(PG_GETARG_INT64(1)));
 	values[0] = BoolGetDatum(state->problem == NULL);
 	values[1] = Int64GetDatum((int64) (state->range_from - Min(state->first, state->range_from)));
 	values[2] = Int64GetDatum((int64) state->passed);

@@ -6,10 +6,9 @@
 #ifndef PHI_AUDIT_VERIFY_H
 #define PHI_AUDIT_VERIFY_H
 
-#include "audit/checkpoint.h"
+#include "audit/gone.h"
 
 #include "executor/spi.h"
-#include "utils/array.h"
 
 #define VERIFY_FETCH_ROWS 1000
 #define WINDOW            16384 /* leaves */
@@ -36,6 +35,7 @@ typedef struct WindowLeaf
 	bool found;
 	bool erased;
 	bool twice;
+	bool unreadable;
 	uint8 stored_size; /* of its hash */
 	uint8 stored[PHI_HASH_SIZE];
 	uint8 computed[PHI_HASH_SIZE];
@@ -47,8 +47,7 @@ typedef struct Verification
 	MemoryContext context; /* of what is returned */
 	Incarnation *incarnations;
 	uint64 incarnation_count;
-	ArrayType *erased;   /* bigint[]: events that the log says were erased, in order */
-	ArrayType *archived; /* timestamptz[]: first moments of archived months */
+	Gone gone;           /* what the log says was erased or archived */
 	KeptCheckpoint kept; /* the newest one of the directory, */
 	bool has_kept;       /* if there is one */
 	bool kept_reached;
@@ -72,6 +71,8 @@ typedef struct Verification
 	int window_count;
 	int32 *slots; /* hash table of the window: number of a leaf, or -1 */
 	StringInfoData buffer;
+	bool damaged;        /* not all of the log can be read: events are read one by one */
+	const char *reading; /* why the first unreadable event of the window could not be read */
 	const char *problem; /* the first; verification stops there */
 	bool has_bad_event;
 	int64 bad_event;
@@ -96,9 +97,31 @@ extern void VerifyFailWithout(Verification *state, const char *problem);
 /* The same for leaves that are gone: their events, unless gone too, have none. */
 extern void VerifyFailForUnsealed(Verification *state, const char *problem);
 
+/* Verify all of the log: NULL where it is in order, or the problem.  Runs as the extension's owner. */
+extern const char *VerifyWhole(void);
+
+/* ---- verify_damage.c: what cannot be read ---- */
+
+/* A part of a verification. */
+typedef void (*VerifyPart)(Verification *state, void *argument);
+
+/*
+ * Call it in a subtransaction: NULL, or why something could not be read, in
+ * state->context.  Other errors are raised.
+ */
+extern const char *VerifyTry(Verification *state, VerifyPart part, void *argument);
+
+/* Read what is gone, event by event, passing over those that cannot be read. */
+extern void VerifyLoadGoneSlowly(Verification *state);
+
+/* Hash the events of the window one by one; each is scratch. */
+extern void VerifyTakeEventsSlowly(Verification *state, MemoryContext each);
+
+/* Reading has failed and nothing was named yet: name what comes behind the last good leaf. */
+extern void VerifyFailReading(Verification *state, const char *why);
+
 /* ---- verify_checkpoint.c: signatures and roots ---- */
 
-extern void VerifyLoadIncarnations(Verification *state);
 /* Begin with the tree of the checkpoint of state->first leaves, which must be signed. */
 extern void VerifyBeginAt(Verification *state);
 /* Read the next checkpoint; none is left where it is not present. */
@@ -119,5 +142,8 @@ extern void VerifyOpenWindow(Verification *state);
 extern bool VerifyFillWindow(Verification *state);
 /* Hash the events of the window's span of time; each is scratch. */
 extern void VerifyTakeEvents(Verification *state, MemoryContext each);
+
+/* Hash an event, if its leaf is in the window. */
+extern void VerifyTakeEvent(Verification *state, const Datum *row, const bool *isnull);
 
 #endif /* PHI_AUDIT_VERIFY_H */

@@ -21,32 +21,6 @@ ColumnBytes(Datum value, bool isnull)
 				  : phi_bytes_of(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
 
-/* Read every incarnation. */
-void
-VerifyLoadIncarnations(Verification *state)
-{
-	uint64 i;
-
-	if (SPI_execute("SELECT i.incarnation, i.vkey FROM phi_audit.incarnation i ORDER BY i.number",
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read phi_audit.incarnation");
-	state->incarnation_count = SPI_processed;
-	state->incarnations = palloc0(sizeof(Incarnation) * Max(SPI_processed, 1));
-	for (i = 0; i < state->incarnation_count; i++)
-	{
-		Incarnation *incarnation = &state->incarnations[i];
-		char *id = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		char *key = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
-
-		/* A damaged key verifies nothing. */
-		strlcpy(incarnation->id, id, sizeof(incarnation->id));
-		if (phi_vkey_parse(phi_bytes_of(key, strlen(key)), &incarnation->vkey) != PHI_OK ||
-			strcmp(incarnation->vkey.name, CheckpointOrigin(id)) != 0)
-			memset(&incarnation->vkey, 0, sizeof(incarnation->vkey));
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
 /* Check the signature of a checkpoint: its root, or what is wrong. */
 static void
 CheckNote(const Verification *state, Checkpoint *checkpoint, const char *incarnation,

@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "core/image.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/xid8.h"
@@ -90,30 +91,16 @@ VerifyFillWindow(Verification *state)
 	return whole;
 }
 
-/* Is the event one that the log says was erased? */
+/* Were its images taken away without a record of that? */
 static bool
-EventErased(const Verification *state, int64 event)
+ImagesTaken(const Verification *state, int64 event, const Datum *row, const bool *isnull)
 {
-	const int64 *events = (const int64 *) ARR_DATA_PTR(state->erased);
-	int low = 0;
-	int high = ArrayGetNItems(ARR_NDIM(state->erased), ARR_DIMS(state->erased));
-
-	while (low < high)
-	{
-		int middle = low + (high - low) / 2;
-
-		if (events[middle] < event)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < ArrayGetNItems(ARR_NDIM(state->erased), ARR_DIMS(state->erased)) &&
-		   events[low] == event;
+	return !isnull[EVENT_IMAGES] && phi_images_erased(ColumnBytes(row[EVENT_IMAGES], false)) &&
+		   !GoneImages(&state->gone, event);
 }
 
-/* Hash an event, if its leaf is in the window. */
-static void
-TakeEvent(Verification *state, const Datum *row, const bool *isnull)
+void
+VerifyTakeEvent(Verification *state, const Datum *row, const bool *isnull)
 {
 	int64 event = DatumGetInt64(row[EVENT_ID]);
 	int32 at = *FindSlot(state, event);
@@ -124,8 +111,10 @@ TakeEvent(Verification *state, const Datum *row, const bool *isnull)
 	leaf->twice = leaf->twice || leaf->found;
 	leaf->found = true;
 	leaf->txid = U64FromFullTransactionId(DatumGetFullTransactionId(row[EVENT_TXID]));
-	leaf->erased = isnull[EVENT_SALT] && EventErased(state, event);
-	if (!leaf->erased)
+	leaf->erased = isnull[EVENT_SALT] && GoneErased(&state->gone, event);
+	if (ImagesTaken(state, event, row, isnull))
+		memset(leaf->computed, 0, sizeof(leaf->computed));
+	else if (!leaf->erased)
 		EventLeafHash(row, isnull, &state->buffer, leaf->computed);
 }
 
@@ -160,7 +149,7 @@ VerifyTakeEvents(Verification *state, MemoryContext each)
 			bool isnull[EVENT_COLUMNS];
 
 			heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, isnull);
-			TakeEvent(state, values, isnull);
+			VerifyTakeEvent(state, values, isnull);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(each);

@@ -24,6 +24,9 @@
  * of a sealed column the stored envelope, of another one the value's text in
  * UTF-8.
  *
+ * Of images that were erased the column has the byte 0 and their SHA-256: the
+ * leaf of an event has only that, so it is as it was.
+ *
  * A parser accepts nothing that the writer would not produce.
  *-------------------------------------------------------------------------
  */
@@ -34,6 +37,7 @@
 #include "envelope.h"
 
 #define PHI_IMAGE_VERSION   1
+#define PHI_IMAGE_ERASED    0 /* in its place: the SHA-256 of images that were erased follows */
 #define PHI_IMAGE_LABEL     "phi_guard image 1" /* without its NUL */
 #define PHI_IMAGE_SALT_SIZE 16
 #define PHI_IMAGE_RUN_SIZE  8
@@ -61,13 +65,20 @@ typedef struct phi_image_column
 /* The parts of images; they point into what was parsed. */
 typedef struct phi_images
 {
-	const uint8_t *run;  /* PHI_IMAGE_RUN_SIZE bytes */
-	phi_bytes keys;      /* 4 bytes each */
-	phi_bytes columns;   /* with their number */
+	const uint8_t *run; /* PHI_IMAGE_RUN_SIZE bytes */
+	phi_bytes keys;     /* 4 bytes each */
+	phi_bytes columns;  /* with their number */
 	size_t column_count;
-	phi_bytes sizes;     /* 8 bytes an entry */
+	phi_bytes sizes; /* 8 bytes an entry */
 	phi_bytes envelopes;
 } phi_images;
+
+/* Were these images erased?  Then their hash is behind the first byte. */
+static inline bool
+phi_images_erased(phi_bytes in)
+{
+	return in.size == 1 + 32 && in.data[0] == PHI_IMAGE_ERASED;
+}
 
 /* Parse; PHI_ERR_VERSION for another version, PHI_ERR_FORMAT for what is not well-formed. */
 extern phi_status phi_images_parse(phi_bytes in, phi_images *images) PHI_CHECKED;
@@ -86,7 +97,8 @@ extern phi_bytes phi_images_find(const phi_images *images, size_t entry, phi_ima
 extern phi_status phi_image_binding(const uint8_t salt[PHI_IMAGE_SALT_SIZE], uint64_t transaction,
 									const uint8_t run[PHI_IMAGE_RUN_SIZE],
 									const uint8_t columns_hash[32], size_t entry,
-									phi_image_side side, uint8_t binding[PHI_UUID_SIZE]) PHI_CHECKED;
+									phi_image_side side,
+									uint8_t binding[PHI_UUID_SIZE]) PHI_CHECKED;
 
 /*
  * The next value of a plaintext; *offset begins at 0.  value->data is NULL for

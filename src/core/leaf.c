@@ -63,7 +63,7 @@ static const struct
 	{"client_address", FORM_ADDRESS},
 	{"application_name", FORM_TEXT},
 	{"salt", FORM_BYTES},
-	{"images", FORM_BYTES},
+	{"images_sha256", FORM_BYTES},
 };
 
 /* ---- writing ---- */

@@ -104,6 +104,8 @@ phi_note_sign(phi_bytes text, const phi_vkey *vkey, const uint8_t seed[PHI_ED255
 		return PHI_ERR_ARGUMENT;
 	memcpy(blob, vkey->id, PHI_NOTE_KEY_ID);
 	status = phi_ed25519_sign(seed, text, blob + PHI_NOTE_KEY_ID);
+	if (status == PHI_OK && phi_ed25519_verify(vkey->key, text, blob + PHI_NOTE_KEY_ID) != PHI_OK)
+		status = PHI_ERR_CRYPTO;
 	phi_note_put_text(&status, out, SIGNATURE_PREFIX);
 	phi_note_put_text(&status, out, vkey->name);
 	phi_note_put_text(&status, out, " ");

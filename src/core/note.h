@@ -64,7 +64,10 @@ extern phi_status phi_vkey_format(const phi_vkey *vkey, phi_buffer *out) PHI_CHE
 
 /*
  * Sign the text (ending in a newline) with the private key of vkey, and append
- * the signature line.  A note is its text, a newline and such lines.
+ * the signature line.  A note is its text, a newline and such lines.  The
+ * signature is verified first, PHI_ERR_CRYPTO: a wrong one (a fault in the
+ * computation, or a key that is not the seed's) could give the private key away,
+ * for the nonce of Ed25519 follows from seed and text alone.
  */
 extern phi_status phi_note_sign(phi_bytes text, const phi_vkey *vkey,
 								const uint8_t seed[PHI_ED25519_KEY], phi_buffer *out) PHI_CHECKED;

@@ -115,7 +115,7 @@ FROM (VALUES
 		require_step_up,allow_action,set_organization,add_member,end_membership,register_person,forget_person}'::pg_catalog.name[]),
 	('privacy_officer', '{grant_consent,deny_consent,revoke_consent,import_consent,export_consent,evaluate_consent,
 		explain_access,can_access,redact,whoami,make_pseudonyms,release,expire_releases,record_agreement,end_agreement,
-		k_anonymity,l_diversity,column_list,legal_hold,release_hold,audit_erase,disclosures,accounting_of_disclosures,
+		k_anonymity,l_diversity,column_list,legal_hold,release_hold,audit_erase,audit_erase_range,audit_erase_images,disclosures,accounting_of_disclosures,
 		set_accounting_exclusion,access_report,set_organization,add_member,end_membership,relate,end_relation,register_person,
 		forget_person,add_proxy,end_proxy,review_break_glass,simulate,simulate_forms}'),
 	('key_custodian', '{load_sealed,read_sealed,key_status,key_usage,reload_kek,rotate_kek,rotate_key,reseal,reseal_begin,

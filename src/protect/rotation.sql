@@ -331,7 +331,7 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'data key % still seals values', destroy_key.dek_id USING ERRCODE = 'object_in_use',
 			DETAIL = format('%s: %s.', used.object, used."values"),
-			HINT = 'CALL phi.reseal() for the protected tables; see phi.key_usage() for the rest.';
+			HINT = 'CALL phi.reseal() for the protected tables, phi.audit_erase_images() for images in the audit log; see phi.key_usage() for the rest.';
 	END IF;
 	UPDATE phi.data_key k SET state = 'destroyed', wrapped = NULL WHERE k.dek_id = destroy_key.dek_id;
 	PERFORM phi.audit_record('destroy_key', 'phi.data_key', format('data key %s', destroy_key.dek_id));

@@ -33,7 +33,7 @@
 #define HAS_NO_RULE      0x10
 #define HAS_OWN_CODE     0x20
 #define HAS_PLAIN_VIEW   0x40
-#define HAS_APPLY        0x80  /* or has no rows of its own */
+#define HAS_APPLY        0x80 /* or has no rows of its own */
 #define HAS_NO_ROW_TYPE  0x100
 #define HAS_ALL_TABLE                                                                      \
 	(HAS_ROW_SECURITY | HAS_ACCESS | HAS_SEALING | HAS_CAPTURE | HAS_APPLY | HAS_NO_RULE | \

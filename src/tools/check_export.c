@@ -15,6 +15,8 @@
 
 #include "core/leaf.h"
 
+#define MISSING "missing" /* gone, and the log does not know why */
+
 /* What a line is decoded to: too large for the stack. */
 static uint8_t leaf_room[LINE_MAX_SIZE];
 static uint8_t json_room[LINE_MAX_SIZE];
@@ -86,6 +88,22 @@ take_quoted(phi_bytes *in, phi_bytes *value)
 	*value = phi_bytes_of(in->data, (size_t) (end - in->data));
 	in->data += value->size + 1;
 	in->size -= value->size + 1;
+	return true;
+}
+
+/* Take hexadecimal digits, as they are written: in lower case. */
+static bool
+take_digits(phi_bytes *in, phi_bytes *digits)
+{
+	size_t i;
+
+	if (!take_quoted(in, digits))
+		return false;
+	for (i = 0; i < digits->size; i++)
+	{
+		if (digits->data[i] >= 'A' && digits->data[i] <= 'F')
+			return false;
+	}
 	return true;
 }
 
@@ -234,7 +252,8 @@ read_note(checkpoint_file *file, bool *too_long)
 	return file->note_size > 0;
 }
 
-bool
+/* Read the next checkpoint of a file; false with a problem noted where it is damaged. */
+static bool
 file_next(export_check *check, checkpoint_file *file)
 {
 	phi_checkpoint checkpoint;
@@ -260,6 +279,21 @@ file_next(export_check *check, checkpoint_file *file)
 					file->name, checkpoint.size);
 	file->size = checkpoint.size;
 	memcpy(file->root, checkpoint.root, PHI_HASH_SIZE);
+	return true;
+}
+
+/* Start the files, behind the keys that the export names: a first checkpoint may need them. */
+static bool
+begin_files(export_check *check)
+{
+	size_t i;
+
+	for (i = 0; i < check->file_count && !check->files_begun; i++)
+	{
+		if (!file_next(check, &check->files[i]))
+			return false;
+	}
+	check->files_begun = true;
 	return true;
 }
 
@@ -291,9 +325,12 @@ compare_files(export_check *check)
 					return false;
 				if (memcmp(root, file->root, sizeof(root)) != 0)
 					return fail(check,
-								"%s: the checkpoint of %" PRIu64
-								" leaves is not of this log: leaves below it were altered",
-								file->name, file->size);
+								"%s%" PRIu64
+								" is the first that is not vouched for: the checkpoint "
+								"of %" PRIu64 " leaves in %s is not of this log",
+								check->has_suspect ? "event " : "leaf ",
+								check->has_suspect ? check->suspect : check->confirmed, file->size,
+								file->name);
 				check->outside++;
 			}
 			if (!file_next(check, file))
@@ -344,7 +381,7 @@ head_line(export_check *check, phi_bytes line)
 
 	if (!take(&line, "{\"phi_guard_audit_export\":1,\"first_leaf\":") ||
 		!take_number(&line, &check->first_leaf) || !take(&line, ",\"tree\":\"") ||
-		!take_quoted(&line, &digits) || digits.size / 2 > sizeof(peaks) ||
+		!take_digits(&line, &digits) || digits.size / 2 > sizeof(peaks) ||
 		phi_hex_decode((const char *) digits.data, digits.size, peaks, digits.size / 2) != PHI_OK ||
 		!take(&line, ",\"checkpoint\":\"") || !take_string(&line, &note) || !take(&line, "}") ||
 		line.size != 0 ||
@@ -401,6 +438,21 @@ check_data(export_check *check, phi_bytes *line, const uint8_t *hash, uint64_t *
 	return true;
 }
 
+/* Does an export say so of an event that is gone? */
+static bool
+is_reason(phi_bytes why)
+{
+	static const char *const reasons[] = {"erased", "archived", MISSING};
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+	{
+		if (why.size == strlen(reasons[i]) && memcmp(why.data, reasons[i], why.size) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* {"leaf":N,"hash":"hex","data":"base64url","event":{...}} or ...,"event_id":N,"gone":"why"} */
 static bool
 leaf_line(export_check *check, phi_bytes line)
@@ -410,7 +462,7 @@ leaf_line(export_check *check, phi_bytes line)
 	uint64_t index, event;
 
 	if (!take_number(&line, &index) || !take(&line, ",\"hash\":\"") ||
-		!take_quoted(&line, &digits) ||
+		!take_digits(&line, &digits) ||
 		phi_hex_decode((const char *) digits.data, digits.size, hash, sizeof(hash)) != PHI_OK)
 		return malformed(check);
 	if (index != check->tree.size)
@@ -422,8 +474,18 @@ leaf_line(export_check *check, phi_bytes line)
 			return false;
 	}
 	else if (take(&line, ",\"event_id\":") && take_number(&line, &event) &&
-			 take(&line, ",\"gone\":\"") && take_quoted(&line, &why))
+			 take(&line, ",\"gone\":\"") && take_quoted(&line, &why) && is_reason(why))
+	{
 		check->gone++;
+		if (why.size == strlen(MISSING) && memcmp(why.data, MISSING, why.size) == 0)
+			return fail(check,
+						"event %" PRIu64 " is missing: leaf %" PRIu64 " has no event, and "
+						"no signed record that it was erased or archived",
+						event, index);
+		if (check->whole)
+			return fail(check, "event %" PRIu64 " is gone: leaf %" PRIu64 " says %.*s", event,
+						index, (int) why.size, (const char *) why.data);
+	}
 	else
 		return malformed(check);
 	if (!take(&line, "}") || line.size != 0)
@@ -453,7 +515,7 @@ export_line(export_check *check, const char *line, size_t size)
 		rest.size == 0)
 		return ring_add(&check->claimed, value) || malformed(check);
 	rest = phi_bytes_of(line, size);
-	if (!check_head(check))
+	if (!begin_files(check) || !check_head(check))
 		return false;
 	if (take(&rest, "{\"leaf\":"))
 		return leaf_line(check, rest);
@@ -473,7 +535,7 @@ export_end(export_check *check)
 		return false;
 	if (!check->begun)
 		return fail(check, "the export is empty");
-	if (!check_head(check))
+	if (!begin_files(check) || !check_head(check))
 		return false;
 	if (check->confirmed < check->tree.size)
 		return fail(check,

@@ -42,6 +42,7 @@ typedef struct export_check
 	bool trust_claims; /* no key was given */
 	checkpoint_file *files;
 	size_t file_count;
+	bool files_begun;
 	uint64_t line;
 	bool begun;
 	bool head_checked;
@@ -56,6 +57,7 @@ typedef struct export_check
 	uint64_t outside; /* checkpoints of files that agreed */
 	uint64_t beyond;  /* and that are larger than the export */
 	uint64_t gone;
+	bool whole;                /* no event may be gone */
 	char problem[MESSAGE_MAX]; /* the first; empty while there is none */
 } export_check;
 
@@ -65,8 +67,5 @@ extern bool export_end(export_check *check);
 
 /* Add a key; false when it is none or there are too many. */
 extern bool ring_add(key_ring *ring, phi_bytes text);
-
-/* Read the next checkpoint of a file; false with a problem noted where it is damaged. */
-extern bool file_next(export_check *check, checkpoint_file *file);
 
 #endif /* PHI_TOOLS_CHECK_EXPORT_H */

@@ -34,6 +34,7 @@ static const char usage[] =
 	"  --keys FILE         the same, one a line\n"
 	"  --checkpoints FILE  checkpoints kept elsewhere, in order; any number of times\n"
 	"  --complete          the export must reach the newest of them\n"
+	"  --whole             no event may be erased or archived\n"
 	"\n"
 	"Without a key those that the export itself names are taken: what it proves then is that the\n"
 	"export agrees with itself.\n";
@@ -165,6 +166,11 @@ read_arguments(int count, char **values)
 			out.complete = true;
 			continue;
 		}
+		if (strcmp(option, "--whole") == 0)
+		{
+			check.whole = true;
+			continue;
+		}
 		if (strncmp(option, "--", 2) != 0)
 		{
 			if (out.export != NULL)
@@ -197,41 +203,17 @@ read_arguments(int count, char **values)
 
 /* ---- what is checked ---- */
 
-/* Start the files of checkpoints; the keys that the export names come before its first leaf. */
-static bool
-begin_files(void)
-{
-	size_t i;
-
-	for (i = 0; i < check.file_count; i++)
-	{
-		if (!file_next(&check, &files[i]))
-			return false;
-	}
-	return true;
-}
-
 static int
 check_export(const arguments *given)
 {
 	const char *name = given->export != NULL ? given->export : "-";
 	FILE *file = open_file(name);
-	bool begun = false;
 	size_t size;
 
 	check.files = files;
 	check.trust_claims = check.trusted.count == 0;
 	while (check.problem[0] == '\0' && read_line(file, name, &size))
-	{
-		/* A file begins only behind the keys: its first checkpoint may need them. */
-		if (!begun && check.begun && strncmp(line, "{\"key\":", 7) != 0)
-		{
-			begun = true;
-			if (!begin_files())
-				break;
-		}
 		(void) export_line(&check, line, size);
-	}
 	if (!export_end(&check))
 		return bad(check.problem);
 	if (given->complete && check.beyond > 0)

@@ -72,7 +72,7 @@ typedef enum FoundColumn
 static const char *const EventQuery =
 	"SELECT e.event_id, e.recorded_at, e.action, e.actor, e.purpose, e.txid, e.columns, e.row_keys, "
 	"coalesce(e.detail, ''), e.salt, e.images, e.relation_oid = ANY ($1) FROM phi_audit.event e "
-	"WHERE e.images IS NOT NULL AND e.salt IS NOT NULL AND (e.relation_oid = ANY ($1) OR e.relation = ANY ($2)) "
+	"WHERE octet_length(e.images) > 33 AND e.salt IS NOT NULL AND (e.relation_oid = ANY ($1) OR e.relation = ANY ($2)) "
 	"AND e.row_keys @> ARRAY[$3] AND e.event_id < $4 ORDER BY e.event_id DESC";
 
 /* Columns of the result, of which the first seven are those of EventQuery. */

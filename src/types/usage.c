@@ -219,18 +219,20 @@ phi_wait_for_writers(PG_FUNCTION_ARGS)
 
 /*
  * phi.image_keys(images bytea): the ids of the data keys, other than those of
- * subjects, that images of an event are sealed under.
+ * subjects, that images of an event are sealed under; none where they were erased.
  */
 Datum
 phi_image_keys(PG_FUNCTION_ARGS)
 {
 	bytea *stored = PG_GETARG_BYTEA_PP(0);
+	phi_bytes bytes = phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
 	phi_images images;
 	Datum *keys;
 	Size i;
 
-	CheckStatus(phi_images_parse(phi_bytes_of(VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored)), &images),
-				"read images");
+	if (phi_images_erased(bytes))
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(INT4OID));
+	CheckStatus(phi_images_parse(bytes, &images), "read images");
 	keys = palloc(sizeof(Datum) * (images.keys.size / 4 + 1));
 	for (i = 0; i < images.keys.size / 4; i++)
 		keys[i] = Int32GetDatum((int32) phi_get_u32(images.keys.data + i * 4));

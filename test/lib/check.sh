@@ -136,7 +136,7 @@ suite_tap()
 stage()
 {
 	as_server mkdir "$PHI_TMP/stage"
-	(cd "$top" && find sql expected test docs/recipes -type f ! -name '*.o' -print0 2>/dev/null | tar -cf - --null -T -) |
+	(cd "$top" && find sql expected test docs/recipes docs/audit-evidence.md -type f ! -name '*.o' -print0 2>/dev/null | tar -cf - --null -T -) |
 		as_server tar -C "$PHI_TMP/stage" -xf - --no-same-owner
 	if [ -x "$top/build/phi_verify" ]; then
 		install -m 755 "$top/build/phi_verify" "$PHI_TMP/stage/phi_verify"

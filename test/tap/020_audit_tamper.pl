@@ -33,7 +33,8 @@ my $leaf_in_sql = q{
 			field(16, utf8(e.outcome)) || field(17, utf8(e.relation)) || field(18, oidsend(e.relation_oid)) ||
 			field(19, texts(e.columns)) || field(20, int4send(e.row_count)) || field(21, numbers(e.subjects)) ||
 			field(22, texts(e.row_keys)) || field(23, e.row_digests) || field(24, utf8(e.detail)) ||
-			field(25, inet_send(e.client_address)) || field(26, utf8(e.application_name)) || field(27, e.salt) || field(28, e.images));
+			field(25, inet_send(e.client_address)) || field(26, utf8(e.application_name)) || field(27, e.salt) ||
+			field(28, CASE WHEN octet_length(e.images) = 33 THEN substr(e.images, 2) ELSE sha256(e.images) END));
 };
 
 # The peaks and the root of the tree of the first leaves, for an attacker who can do sums.

@@ -251,6 +251,17 @@ is(query('SELECT ok FROM phi.audit_verify()'), 't', 'put back it is good');
 
 # ---- erasure, holds, archive ----
 
+query("$purpose; INSERT INTO person SELECT 2000 + n, 'x' FROM generate_series(1, 3) n; UPDATE person SET name = 'y' WHERE id = 2001");
+query('SELECT phi.audit_seal()');
+query("$purpose; UPDATE person SET name = 'z' WHERE id = 2001");
+is(query("SELECT * FROM phi.audit_erase_range('asked', '2001')"), '1|1|1', 'of a subject what is about it alone is erased, and what is sealed');
+like(error_of("SELECT phi.audit_erase_rows(ARRAY(SELECT event_id FROM phi_audit.event WHERE salt IS NOT NULL ORDER BY event_id DESC LIMIT 1), 'x')"),
+	qr/is not sealed/, 'what is not sealed is not erased');
+query('SELECT phi.audit_seal()');
+is(query("SELECT * FROM phi.audit_erase_range('asked', '2001')"), '1|1|0', 'later the rest');
+is(query("SELECT * FROM phi.audit_erase_range('asked', '2001', shared => true)"), '1|0|0', 'and what is about others as well where that is meant');
+is(query('SELECT ok, erased FROM phi.audit_verify()'), 't|3', 'the log verifies');
+
 my $hold = query("SELECT phi.legal_hold('case 17', subject => '11')");
 my $held = query(q{SELECT event_id FROM phi.disclosures('11') WHERE action = 'insert'});
 like(error_of("SELECT phi.audit_erase($held, 'asked')"), qr/under legal hold $hold/, 'an event under hold is not erased');
@@ -258,7 +269,7 @@ query("SELECT phi.release_hold($hold, 'closed')");
 query("SELECT phi.audit_erase($held, 'asked')");
 is(query("SELECT actor IS NULL AND salt IS NULL AND subjects IS NULL, action FROM phi_audit.event WHERE event_id = $held"),
 	't|erased', 'an erased event says nothing');
-is(query('SELECT ok, erased FROM phi.audit_verify()'), 't|1', 'and is reported as erased');
+is(query('SELECT ok, erased FROM phi.audit_verify()'), 't|4', 'and is reported as erased');
 query('SELECT phi.audit_seal()');
 
 # A month of long ago, made with the guards off.
@@ -287,42 +298,66 @@ query("SELECT phi.release_hold($hold, 'closed')");
 is(query("SET client_min_messages = error; $go"), 'phi_audit.archived_y2019m01', 'then it goes');
 like(error_of('DELETE FROM phi_audit.archived_y2019m01'), qr/cannot delete from the audit log/, 'under guard as before');
 query('SET client_min_messages = error; SELECT phi.audit_seal(); DROP TABLE phi_audit.archived_y2019m01; SELECT phi.audit_seal()');
-is(query('SELECT ok, erased, archived FROM phi.audit_verify()'), 't|1|10', 'the log verifies without it');
+is(query('SELECT ok, erased, archived FROM phi.audit_verify()'), 't|4|10', 'the log verifies without it');
 is(query('SELECT ok FROM phi.audit_verify_sql()'), 't', 'in SQL alone as well');
 SKIP:
 {
 	skip 'PHI_VERIFY is not set', 1 unless $ENV{PHI_VERIFY};
 	my $file = write_file('export', query('SELECT * FROM phi.audit_export()') . "\n");
-	like(phi_verify('--key', $vkey, $file), qr/^0: good: .* 11 events gone/, 'so does its export');
+	like(phi_verify('--key', $vkey, $file), qr/^0: good: .* 14 events gone/, 'so does its export');
 }
 like(query("SET client_min_messages = error; BEGIN; $unguarded; DELETE FROM phi_audit.event WHERE action = 'audit_archive';
 		SELECT ok, problem FROM phi.audit_verify(); ROLLBACK"), qr/^f\|event \d+ is missing/, 'without the event of the archive it would not');
 
-# An event that says so does not let one event go: months go as a whole, and when they are over.
-sub forge
-{
-	my ($change) = @_;
+# An event that says so lets nothing go unless phi_guard signed it: an attacker has no key for it.
+my $forge = qq{SET client_min_messages = error; BEGIN; $unguarded;
+	INSERT INTO phi_audit.event SELECT (jsonb_populate_record(e, jsonb_build_object('event_id', nextval('phi_audit.event_id_seq'),
+		'recorded_at', clock_timestamp(), 'txid', pg_current_xact_id()) || %s)).*
+		FROM phi_audit.event e WHERE e.event_id = (SELECT min(i.event_id) FROM phi_audit.event i WHERE i.action = 'insert' AND i.salt IS NOT NULL);
+	};
+my $verdict = 'SELECT ok, first_bad_event, problem, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify(); ROLLBACK';
 
-	query(qq{SET client_min_messages = error; BEGIN; $unguarded;
-		INSERT INTO phi_audit.event SELECT (jsonb_populate_record(e, jsonb_build_object('event_id', nextval('phi_audit.event_id_seq'),
-			'recorded_at', clock_timestamp(), 'txid', pg_current_xact_id()) || $change)).*
-			FROM phi_audit.event e WHERE e.event_id = (SELECT min(i.event_id) FROM phi_audit.event i WHERE i.action = 'insert' AND i.salt IS NOT NULL);
-		COMMIT; SELECT phi.audit_seal()});
-	return;
+sub forged
+{
+	my ($change, $then) = @_;
+	return query(sprintf($forge, $change) . ($then // '') . $verdict);
 }
+my $made_up = "{\"recorded_at\": \"2019-02-10 12:00Z\"}";
+query(q{SET client_min_messages = error; CREATE TABLE phi_audit.event_y2019m02 PARTITION OF phi_audit.event FOR VALUES FROM ('2019-02-01 00:00Z') TO ('2019-03-01 00:00Z')});
+query(sprintf($forge, "'$made_up'::jsonb") . 'COMMIT; SELECT phi.audit_seal()');
+is(query('SELECT ok FROM phi.audit_verify()'), 't', 'an old event');
+my $old = query("SELECT event_id FROM phi_audit.event WHERE recorded_at < '2020-01-01'");
+my $whole_month = q{'{"action": "audit_archive", "row_keys": ["2019-02"]}'::jsonb};
+like(forged($whole_month, "DELETE FROM phi_audit.event WHERE recorded_at < '2020-01-01';"), qr/^f\|$old\|event $old is missing: leaf \d+ has no event\|t$/,
+	'a whole month taken out under a record that was made up is missing; SQL alone cannot tell');
+like(forged($whole_month), qr/^f\|\d+\|event \d+ was made up: .* is not signed/, 'the record itself is found');
+like(forged("(SELECT to_jsonb(a) - '{event_id,recorded_at,txid}'::text[] || jsonb_build_object('row_keys', a.row_keys || '2019-02 0 9 1 00'::text)
+		FROM phi_audit.event a WHERE a.action = 'audit_archive')", "DELETE FROM phi_audit.event WHERE recorded_at < '2020-01-01';"),
+	qr/^f\|$old\|event $old is missing/, 'the signature of a true record signs no other months');
+like(forged("(SELECT to_jsonb(a) - '{event_id,recorded_at,txid}'::text[] FROM phi_audit.event a WHERE a.action = 'audit_archive')",
+		"DELETE FROM phi_audit.event WHERE event_id = $victim; UPDATE phi_audit.leaf SET recorded_at = '2019-01-10 12:00Z' WHERE event_id = $victim;"),
+	qr/^f\|$victim\|event $victim is missing/, 'an event is not put into a month that is archived');
+like(query("SET client_min_messages = error; BEGIN; $unguarded; UPDATE phi_audit.leaf SET recorded_at = '2019-01-11 13:00Z'
+		WHERE event_id = (SELECT event_id FROM phi_audit.leaf WHERE recorded_at < '2019-01-31' ORDER BY leaf_index OFFSET 2 LIMIT 1); $verdict"),
+	qr/^f\|\|leaves between \d+ and \d+ are not those of archived month 2019-01/, 'nor are its leaves altered');
+my $target = query("SELECT max(event_id) FROM phi_audit.event JOIN phi_audit.leaf USING (event_id, recorded_at) WHERE action = 'insert' AND salt IS NOT NULL");
+like(forged("jsonb_build_object('action', 'audit_erase', 'row_keys', ARRAY['$target'])",
+		"UPDATE phi_audit.event SET (actor, salt, subjects, row_keys, row_digests, action) = (NULL, NULL, NULL, NULL, NULL, 'erased') WHERE event_id = $target;"),
+	qr/^f\|$target\|event $target was altered.*\|t$/, 'an erasure that was made up is found');
 foreach my $month ("to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')", 'NULL::text')
 {
-	forge("jsonb_build_object('action', 'audit_archive', 'row_keys', ARRAY[$month])");
-	like(query("SET client_min_messages = error; BEGIN; $unguarded; DELETE FROM phi_audit.event WHERE event_id = (SELECT max(event_id) FROM phi_audit.event WHERE action = 'insert');
-		SELECT ok, problem, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify(); ROLLBACK"),
-		qr/^f\|event \d+ is missing.*\|f$/m, "an event that archives $month lets no event go");
+	like(forged("jsonb_build_object('action', 'audit_archive', 'row_keys', ARRAY[$month])", "DELETE FROM phi_audit.event WHERE event_id = $target;"),
+		qr/^f\|$target\|event \d+ is missing.*\|f$/m, "an event that archives $month lets no event go");
 }
-query(q{SET client_min_messages = error; CREATE TABLE phi_audit.event_y2019m02 PARTITION OF phi_audit.event FOR VALUES FROM ('2019-02-01 00:00Z') TO ('2019-03-01 00:00Z')});
-forge(q{'{"recorded_at": "2019-02-10 12:00Z"}'::jsonb});
-is(query('SELECT ok FROM phi.audit_verify()'), 't', 'an old event');
-forge(q{'{"action": "audit_archive", "row_keys": ["2019-02"]}'::jsonb});
-like(query('SELECT ok, problem, (SELECT s.ok FROM phi.audit_verify_sql() s) FROM phi.audit_verify()'),
-	qr/^f\|event \d+ is of a month that the log calls archived.*\|f$/, 'in a month that is said to be archived is found');
-
+SKIP:
+{
+	skip 'PHI_VERIFY is not set', 3 unless $ENV{PHI_VERIFY};
+	my $out = query(sprintf($forge, $whole_month) . "DELETE FROM phi_audit.event WHERE recorded_at < '2020-01-01'; SELECT phi.audit_export(); ROLLBACK");
+	my $file = write_file('export', "$out\n");
+	like(phi_verify('--key', $vkey, $file), qr/^1: bad: event $old is missing: .*no signed record/, 'nor does an export say that it was archived');
+	$file = write_file('export', ($out =~ s/"gone":"missing"/"gone":"archived"/r) . "\n");
+	like(phi_verify('--key', $vkey, $file), qr/^0: good: .* 15 events gone/, 'edited to say so it can be told by the number that is gone');
+	like(phi_verify('--key', $vkey, '--whole', $file), qr/^1: bad: event \d+ is gone: leaf \d+ says erased/, 'or by asking for all');
+}
 $node->stop;
 done_testing();

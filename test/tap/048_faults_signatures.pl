@@ -134,6 +134,8 @@ foreach my $function (qw(EVP_MD_CTX_new EVP_PKEY_new_raw_private_key_ex EVP_PKEY
 	$reached{$function} += $times;
 }
 is(join("\n", splice @trouble), '', 'a checkpoint cannot be signed: an error, and none is there');
+push @trouble, 'not reached' if at_any_call('EVP_DigestSign', 'auditor', $seal, qr/ERROR:  XX000/, $count, 'wrong') == 0;
+is(join("\n", splice @trouble), '', 'a checkpoint is signed wrong: its signature is verified before it leaves, and none is there');
 ask($node, 'auditor', $seal);
 is(ask($node, 'auditor', 'SELECT ok, problem FROM phi.audit_verify()'), 't|', 'then it can, and the log is good');
 note("$_: $reached{$_} faults") foreach sort keys %reached;

@@ -78,7 +78,7 @@ check_every_form(void)
 	CHECK_TEXT(json(), "{\"event_id\":258,\"txid\":18446744073709551615,"
 					   "\"actor\":\"a\\\"b\\\\c\\u000a\xC3\xA9\",\"workforce_roles\":[\"a\",\"\"],"
 					   "\"consent_id\":-1,\"relation_oid\":4294967295,\"subjects\":[7,-2],"
-					   "\"client_address\":\"192.168.0.1\",\"salt\":\"01ab\",\"images\":\"02\"}");
+					   "\"client_address\":\"192.168.0.1\",\"salt\":\"01ab\",\"images_sha256\":\"02\"}");
 	CHECK_INT(phi_leaf_event(phi_bytes_of(leaf, leaf_size), &event), PHI_OK);
 	CHECK_INT(event, 258);
 	begin();

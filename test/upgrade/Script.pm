@@ -52,9 +52,10 @@ sub functions
 	{
 		if ($statement =~ /^CREATE (FUNCTION|PROCEDURE) /)
 		{
+			my $kind = $1;
 			my ($head) = $statement =~ /^(.*?\)(?:\s+RETURNS\s+.*?)?)\s+LANGUAGE\s/s or die "not a function: $statement\n";
 
-			$last = { create => $statement, head => $head =~ s/\s+/ /gr, kind => $1 };
+			$last = { create => $statement, head => $head =~ s/\s+/ /gr, kind => $kind };
 		}
 		elsif ($last && $statement =~ /^REVOKE ALL ON (?:FUNCTION|PROCEDURE) (.*) FROM PUBLIC$/s)
 		{
