@@ -2,6 +2,7 @@
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
+SET compute_query_id = off; -- later versions show it in plans
 CREATE ROLE ft_owner LOGIN;
 CREATE ROLE ft_doctor LOGIN;
 CREATE ROLE ft_nurse LOGIN;

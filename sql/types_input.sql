@@ -123,6 +123,8 @@ SELECT phi.seal_in_place('x'::text, 1, 1, NULL); -- fails
 SELECT phi.is_sealed_for(t, 1, 1, NULL) FROM types_input WHERE id = 1; -- fails
 SET ROLE types_user; -- ok
 SELECT phi.reveal(t) FROM types_input WHERE id = 1; -- fails: no duty
+PREPARE as_text(phi.encrypted_text) AS SELECT left($1::text, 6);
+EXECUTE as_text('x'); -- ok: the output of a parameter, which is folded
 RESET ROLE; -- ok
 DROP TABLE types_input; -- ok
 DROP ROLE types_user; -- ok
