@@ -10,7 +10,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" phi_guard.con
 CORE = status bytes xaes mac envelope image merkle codes resources directive directive_compile directive_match \
 	directive_parse decide forms forms_text forms_code normal ff1 fpe scrub scrub_groups scrub_number scrub_code scrub_place \
 	scrub_person scrub_names known guess utf8 json json_text jwk jws token totp ed25519 note note_text tlog leaf
-PLATFORM = errors shmem secmem random catalog owner nesting registry keytext stored invalidate
+PLATFORM = errors shmem secmem random catalog owner nesting registry registry_read keytext stored invalidate
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
 AUDIT = apply change checkpoint directory closed denial disclosure durable event event_leaf export gone guard \

@@ -3,7 +3,7 @@
 #
 # Ten million events (times SCALE) of a hundred a patient, all by the real ways of writing, in chunks: of a hundred events 55
 # are changes of one row, 5 changes of 20 rows in one statement, 30 disclosures of one patient and 10 of a list of 20.  Each chunk is
-# sealed when it is there, as the worker would.  Then the log is verified, asked and exported; the same for a hundred
+# sealed when it is there, as the worker would, and indexed by subject, as autovacuum would.  Then the log is verified, asked and exported; the same for a hundred
 # million events is computed, in lines that begin with "# on paper".
 #
 # Disclosures are recorded with phi.disclosure_audit = batched: it is the events that are measured here, not the wait for them.
@@ -91,9 +91,11 @@ for ((chunk = 1; chunk <= years_chunks; chunk++)); do
 	# What was handed over is written within a second.
 	sleep 1.2
 	years_time seal run_psql -q -d years -c "SELECT phi.audit_seal()"
+	years_time maintain run_psql -q -d years -c "SELECT phi.audit_maintain()"
 done
 years_sum write
 years_sum seal
+years_sum maintain
 years_made=$(years_value "SELECT count(*) FROM phi_audit.event")
 [ "$(years_value "SELECT count(*) FROM phi_audit.leaf")" = "$years_made" ] || die "years: not every event is sealed"
 [ "$years_made" -ge $((years_hundred * 100 * years_chunks * years_writers)) ] || die "years: events are missing"
@@ -131,6 +133,7 @@ for line in "row_bytes $years_row" "index_bytes $years_index" "leaf_bytes $years
 done
 figure "$years_times" years/write write_all - rows/s - "$years_made"
 figure "$years_times" years/seal seal_all - rows/s - "$years_made"
+figure "$years_times" years/index_by_subject maintain_all - rows/s - "$years_made"
 figure "$years_times" years/verify verify - rows/s '>= 500000' "$years_made"
 figure "$years_times" years/verify_all verify - ms -
 figure "$years_times" years/verify_last_chunk verify_last - ms -
