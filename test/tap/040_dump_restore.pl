@@ -40,10 +40,11 @@ SELECT phi.protect('visit', subject => 'patient', labels => 'tags');
 SELECT phi.set_rule('researcher', 'HRESCH', 'diagnosis', 'full');
 SQL
 ask($node, 'officer', <<'SQL', db => 'source');
-SELECT phi.add_view('patient', 'for_uni', 'safe_harbor', 'Uni', '{"name": "pseudonym"}'), phi.add_view('visit', 'visit_for_uni', 'limited', 'Uni');
+SELECT phi.add_view('patient', 'for_uni', 'safe_harbor', 'Uni', '{"name": "pseudonym"}'), phi.add_view('visit', 'visit_for_uni', 'limited', 'Uni'),
+	phi.add_view('visit', 'visit_plain', 'safe_harbor', 'Uni', '{"diagnosis": "none"}');
 SQL
 ask($node, 'privacy', "SELECT phi.make_pseudonyms('patient', 'Uni')", db => 'source');
-ask($node, 'hospital', 'GRANT SELECT ON for_uni, visit_for_uni TO clinician, researcher, privacy', db => 'source');
+ask($node, 'hospital', 'GRANT SELECT ON for_uni, visit_for_uni, visit_plain TO clinician, researcher, privacy', db => 'source');
 ask($node, 'hospital', 'GRANT SELECT ON patient_redacted, visit_redacted TO clinician, researcher, biller, nobody', db => 'source');
 ask($node, 'privacy', <<'SQL', db => 'source');
 SELECT phi.grant_consent(i::bigint, purpose => 'HRESCH') FROM generate_series(1, 20) i;
@@ -74,7 +75,7 @@ ask($node, 'privacy', "SELECT phi.revoke_consent($permit)", db => 'source');
 ask($node, '', q{SELECT phi.enroll('privacy', 'priya', '{researcher}', '{HRESCH}'), phi.grant_duty('privacy', 'application'); CREATE SCHEMA extracts AUTHORIZATION privacy}, db => 'source');
 ask($node, 'privacy', <<'SQL', db => 'source');
 SELECT phi.record_agreement('DUA-1', 'Uni', now() + interval '1 year'), phi.set_purpose('HRESCH');
-SELECT phi.release('for_uni', 'Uni', 'HRESCH', 'DUA-1', now() + interval '1 day', 'extracts.' || t) FROM unnest('{kept,dropped,replaced}'::text[]) t;
+SELECT phi.release('visit_plain', 'Uni', 'HRESCH', 'DUA-1', now() + interval '1 day', 'extracts.' || t) FROM unnest('{kept,dropped,replaced}'::text[]) t;
 DROP TABLE extracts.dropped, extracts.replaced;
 CREATE TABLE extracts.replaced (x text);
 SQL
