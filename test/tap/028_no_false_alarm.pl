@@ -134,6 +134,17 @@ sub crash
 	die 'children of the postmaster are left';
 }
 
+# A backend that was forked as the postmaster died holds the shared memory a moment longer than those that ps had shown.
+sub start_again
+{
+	foreach (1 .. 20)
+	{
+		return if $node->start(fail_ok => 1);
+		usleep(250_000);
+	}
+	die 'the server does not start';
+}
+
 # SIGKILL to a client's backend or the audit worker: the postmaster restarts the server, unless it had just ended.
 sub kill_backend
 {
@@ -303,7 +314,7 @@ while ($round < $rounds)
 	my ($bench, undef, $verifier) = @load;
 	if ($killed ne '')
 	{
-		$killed eq 'postmaster' ? $node->start : wait_for_server();
+		$killed eq 'postmaster' ? start_again() : wait_for_server();
 		foreach my $left (split /\n/, query('SELECT gid FROM pg_prepared_xacts'))
 		{
 			query((rand() < 0.5 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$left'");
