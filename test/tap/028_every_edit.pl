@@ -198,7 +198,7 @@ my %first_on_page = (
 	leaf => 'SELECT event_id FROM phi_audit.leaf l WHERE (l.ctid::text::point)[0] = %s ORDER BY leaf_index LIMIT 1',
 );
 $first_on_page{salt} = $first_on_page{payload};
-my $plain = make_node('unchecked');
+my $plain = make_node('unchecked', $node->pg_version >= 18 ? '--no-data-checksums' : ());
 foreach my $case ([ $node, 'with page checksums' ], [ $plain, 'without' ])
 {
 	my ($server, $how) = @$case;
