@@ -51,25 +51,35 @@ DaysOf(const char *recipient, uint64 subject_token)
 	return days;
 }
 
+/* Transform bytes in place under the recipient's key; false where their format has no tokens. */
+static bool
+TransformBytes(const char *recipient, phi_status (*transform)(phi_bytes, uint8_t *, size_t),
+			   uint8 *bytes, Size size)
+{
+	uint8 key[PHI_KEY_SIZE];
+	phi_status status;
+
+	RecipientKey("token", recipient, key);
+	status = transform(phi_bytes_of(key, sizeof(key)), bytes, size);
+	SecretWipe(key, sizeof(key));
+	if (status != PHI_ERR_ARGUMENT)
+		CheckStatus(status, "make a token");
+	return status == PHI_OK;
+}
+
 /* A text under the recipient's key, in one direction. */
 static Datum
 Transform(FunctionCallInfo fcinfo, phi_status (*transform)(phi_bytes, uint8_t *, size_t))
 {
 	text *value = PG_GETARG_TEXT_P_COPY(0);
-	uint8 key[PHI_KEY_SIZE];
-	phi_status status;
+	char *recipient = CheckedRecipient(PG_GETARG_TEXT_PP(1));
 
-	RecipientKey("token", CheckedRecipient(PG_GETARG_TEXT_PP(1)), key);
 	NoteSensitiveStatement();
-	status = transform(phi_bytes_of(key, sizeof(key)), (uint8 *) VARDATA(value),
-					   VARSIZE(value) - VARHDRSZ);
-	SecretWipe(key, sizeof(key));
-	if (status == PHI_ERR_ARGUMENT)
+	if (!TransformBytes(recipient, transform, (uint8 *) VARDATA(value), VARSIZE(value) - VARHDRSZ))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("values of this format have no tokens"),
 						errhint("Six digits or five letters are the fewest, 72 digits the most: "
 								"where there are few values, tokens hide nothing.")));
-	CheckStatus(status, "make a token");
 	PG_RETURN_TEXT_P(value);
 }
 
@@ -118,27 +128,15 @@ FormNeedsRecipient(phi_form form)
 	return form == PHI_FORM_TOKEN || form == PHI_FORM_SHIFTED;
 }
 
-/* The token of a text. */
+/* The token of a text of ASCII characters. */
 static Datum
 TokenOf(const char *recipient, uint8 *bytes, Size size, bool *isnull)
 {
-	uint8 key[PHI_KEY_SIZE];
-	phi_status status;
-
+	*isnull = false;
 	for (Size i = 0; i < size; i++)
-		if (bytes[i] >= 0x80)
-		{
-			*isnull = true;
-			return (Datum) 0;
-		}
-	RecipientKey("token", recipient, key);
-	status = phi_fpe_encrypt(phi_bytes_of(key, sizeof(key)), bytes, size);
-	SecretWipe(key, sizeof(key));
-	*isnull = status == PHI_ERR_ARGUMENT;
-	if (*isnull)
-		return (Datum) 0;
-	CheckStatus(status, "make a token");
-	return InnerFromBytes(INNER_TEXT, bytes, size);
+		*isnull = *isnull || bytes[i] >= 0x80;
+	*isnull = *isnull || !TransformBytes(recipient, phi_fpe_encrypt, bytes, size);
+	return *isnull ? (Datum) 0 : InnerFromBytes(INNER_TEXT, bytes, size);
 }
 
 /* A date, later by so many days. */
