@@ -13,7 +13,7 @@ CORE = status bytes xaes mac envelope image merkle codes resources directive dir
 PLATFORM = errors shmem secmem random catalog owner nesting registry registry_read keytext stored invalidate
 KEYRING = provider kek wrap keyring subject_store subject_key rotate tokens
 SESSION = context identity membership portal session jwks login revocation uses attempts stepup
-AUDIT = apply change checkpoint directory closed denial disclosure durable event event_leaf export gone guard \
+AUDIT = apply change checkpoint cursor directory closed denial disclosure durable event event_leaf export gone guard \
 	holding image log queue reads login proof reserve retention seal serve spool verify verify_checkpoint \
 	verify_damage verify_window worker
 CONSENT = access attributes changes codes directives entries evaluate explain fhir_compile fhir_json \

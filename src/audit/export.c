@@ -12,18 +12,15 @@
  * to disk.
  *-------------------------------------------------------------------------
  */
+#include "audit/cursor.h"
 #include "audit/gone.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "core/leaf.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #define FETCH_ROWS     1000
@@ -212,14 +209,19 @@ PutLeaf(Export *export, const Datum *row, const bool *isnull)
 	PutLine(export);
 }
 
+/* RowTaker: the lines of a leaf. */
+static void
+PutRow(void *export, const Datum *row, const bool *isnull)
+{
+	PutLeaf(export, row, isnull);
+}
+
 /* The lines of the leaves. */
 static void
 PutLeaves(Export *export)
 {
 	Oid types[] = {INT8OID, INT8OID};
 	Datum values[] = {Int64GetDatum(export->first), Int64GetDatum(export->until)};
-	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "phi_guard exported event",
-											   ALLOCSET_DEFAULT_SIZES);
 	Portal events = SPI_cursor_open_with_args(
 		NULL,
 		"SELECT " EVENT_COLUMN_LIST
@@ -230,26 +232,8 @@ PutLeaves(Export *export)
 		"WHERE l.leaf_index >= $1 AND l.leaf_index < $2 ORDER BY l.leaf_index",
 		2, types, values, NULL, true, 0);
 
-	for (SPI_cursor_fetch(events, true, FETCH_ROWS); SPI_processed > 0;
-		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(events, true, FETCH_ROWS))
-	{
-		uint64 i;
-
-		CHECK_FOR_INTERRUPTS();
-		CheckEventColumns(SPI_tuptable->tupdesc);
-		for (i = 0; i < SPI_processed; i++)
-		{
-			Datum row[ROW_COLUMNS];
-			bool isnull[ROW_COLUMNS];
-			MemoryContext old = MemoryContextSwitchTo(each);
-
-			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row, isnull);
-			PutLeaf(export, row, isnull);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(each);
-		}
-	}
-	SPI_cursor_close(events);
+	CheckEventColumns(events->tupDesc);
+	CursorEach(events, FETCH_ROWS, PutRow, export);
 }
 
 /* Read what is gone with leave. */

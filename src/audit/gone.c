@@ -22,15 +22,12 @@
  */
 #include "audit/gone.h"
 
-#include "access/htup_details.h"
+#include "audit/cursor.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "lib/qunique.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/memutils.h"
 
 #define RECORD_LABEL  "phi_guard audit record 1"
 #define RECORD_SIGNED "signed "
@@ -205,6 +202,15 @@ GoneMonthWhole(const GoneMonth *month)
 		   memcmp(month->seen.hash, month->archived.hash, PHI_HASH_SIZE) == 0;
 }
 
+/* RowTaker: add a leaf to a chain. */
+static void
+ChainLeaf(void *chain, const Datum *values, const bool *isnull)
+{
+	LeafChainAdd(chain, DatumGetInt64(values[0]), DatumGetInt64(values[1]),
+				 DatumGetTimestampTz(values[2]),
+				 (const uint8 *) VARDATA_ANY(DatumGetByteaPP(values[3])));
+}
+
 char *
 GoneMonthKey(DateADT month)
 {
@@ -214,35 +220,18 @@ GoneMonthKey(DateADT month)
 	Datum span[2];
 	LeafChain chain = {0};
 	char *key;
-	Portal leaves;
 	int i;
 
 	j2date(month + POSTGRES_EPOCH_JDATE, &day.tm_year, &day.tm_mon, &day.tm_mday);
 	span[0] = TimestampTzGetDatum(begin);
 	span[1] = TimestampTzGetDatum(MonthAfter(day.tm_year, day.tm_mon));
-	leaves = SPI_cursor_open_with_args(
-		NULL,
-		"SELECT l.leaf_index, l.event_id, l.recorded_at, l.leaf_hash FROM phi_audit.leaf l "
-		"WHERE l.recorded_at >= $1 AND l.recorded_at < $2 ORDER BY l.leaf_index",
-		2, types, span, NULL, true, 0);
-	for (SPI_cursor_fetch(leaves, true, FETCH_ROWS); SPI_processed > 0;
-		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(leaves, true, FETCH_ROWS))
-	{
-		uint64 row;
-
-		CHECK_FOR_INTERRUPTS();
-		for (row = 0; row < SPI_processed; row++)
-		{
-			Datum values[4];
-			bool isnull[4];
-
-			heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, isnull);
-			LeafChainAdd(&chain, DatumGetInt64(values[0]), DatumGetInt64(values[1]),
-						 DatumGetTimestampTz(values[2]),
-						 (const uint8 *) VARDATA_ANY(DatumGetByteaPP(values[3])));
-		}
-	}
-	SPI_cursor_close(leaves);
+	CursorEach(SPI_cursor_open_with_args(
+				   NULL,
+				   "SELECT l.leaf_index, l.event_id, l.recorded_at, l.leaf_hash "
+				   "FROM phi_audit.leaf l WHERE l.recorded_at >= $1 AND l.recorded_at < $2 "
+				   "ORDER BY l.leaf_index",
+				   2, types, span, NULL, true, 0),
+			   FETCH_ROWS, ChainLeaf, &chain);
 	key = psprintf("%04d-%02d " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " ", day.tm_year,
 				   day.tm_mon, chain.first, chain.last, chain.count);
 	for (i = 0; i < PHI_HASH_SIZE; i++)
@@ -376,33 +365,37 @@ GoneSort(Gone *gone)
 	SortSet(&gone->without_images);
 }
 
+/* What GoneLoad reads with. */
+typedef struct RecordReader
+{
+	Gone *gone;
+	const Incarnation *incarnations;
+	uint64 count;
+} RecordReader;
+
+/* RowTaker: take a record. */
+static void
+LoadRecord(void *argument, const Datum *values, const bool *isnull)
+{
+	RecordReader *reader = argument;
+
+	GoneTake(reader->gone, reader->incarnations, reader->count,
+			 DatumGetInt64(values[RECORD_EVENT]), values, isnull);
+}
+
 void
 GoneLoad(Gone *gone, const Incarnation *incarnations, uint64 count)
 {
-	Portal records = SPI_cursor_open_with_args(
-		NULL,
-		"SELECT e.action, e.row_keys, e.reason, e.recorded_at, e.event_id FROM phi_audit.event e "
-		"WHERE e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE "', '" RECORD_IMAGES "')",
-		0, NULL, NULL, NULL, true, 0);
+	RecordReader reader = {gone, incarnations, count};
 
 	GoneBegin(gone);
-	for (SPI_cursor_fetch(records, true, FETCH_ROWS); SPI_processed > 0;
-		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(records, true, FETCH_ROWS))
-	{
-		uint64 i;
-
-		CHECK_FOR_INTERRUPTS();
-		for (i = 0; i < SPI_processed; i++)
-		{
-			Datum values[RECORD_COLUMNS];
-			bool isnull[RECORD_COLUMNS];
-
-			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, isnull);
-			GoneTake(gone, incarnations, count, DatumGetInt64(values[RECORD_EVENT]), values,
-					 isnull);
-		}
-	}
-	SPI_cursor_close(records);
+	CursorEach(SPI_cursor_open_with_args(
+				   NULL,
+				   "SELECT e.action, e.row_keys, e.reason, e.recorded_at, e.event_id "
+				   "FROM phi_audit.event e WHERE e.action IN ('" RECORD_ERASE "', '" RECORD_ARCHIVE
+				   "', '" RECORD_IMAGES "')",
+				   0, NULL, NULL, NULL, true, 0),
+			   FETCH_ROWS, LoadRecord, &reader);
 	GoneSort(gone);
 }
 

@@ -20,16 +20,14 @@
  *-------------------------------------------------------------------------
  */
 #include "audit/checkpoint.h"
+#include "audit/cursor.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
@@ -157,6 +155,17 @@ LoadCheckpoint(SealState *state)
 
 /* ---- the newest checkpoint outside the database ---- */
 
+/* RowTaker: append a leaf's hash to a tree. */
+static void
+AppendLeaf(void *tree, const Datum *values, const bool *isnull)
+{
+	bytea *hash = isnull[0] ? NULL : DatumGetByteaPP(values[0]);
+
+	if (hash == NULL || VARSIZE_ANY_EXHDR(hash) != PHI_HASH_SIZE)
+		RefuseTree("A leaf has no hash.");
+	CheckStatus(phi_frontier_append(tree, (const uint8 *) VARDATA_ANY(hash)), "extend a tree");
+}
+
 /* The root that the stored leaves gave at an earlier size. */
 static void
 RootAt(uint64 size, uint8 root[PHI_HASH_SIZE])
@@ -164,29 +173,13 @@ RootAt(uint64 size, uint8 root[PHI_HASH_SIZE])
 	Oid types[] = {INT8OID};
 	Datum values[] = {Int64GetDatum((int64) size)};
 	phi_frontier tree;
-	Portal leaves;
 
 	phi_frontier_init(&tree);
-	leaves = SPI_cursor_open_with_args(NULL,
-									   "SELECT l.leaf_hash FROM phi_audit.leaf l "
-									   "WHERE l.leaf_index < $1 ORDER BY l.leaf_index",
-									   1, types, values, NULL, true, 0);
-	for (SPI_cursor_fetch(leaves, true, FETCH_ROWS); SPI_processed > 0;
-		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(leaves, true, FETCH_ROWS))
-	{
-		uint64 i;
-
-		CHECK_FOR_INTERRUPTS();
-		for (i = 0; i < SPI_processed; i++)
-		{
-			phi_bytes hash = RowBytes(SPI_tuptable->vals[i], 1);
-
-			if (hash.size != PHI_HASH_SIZE)
-				RefuseTree("A leaf has no hash.");
-			CheckStatus(phi_frontier_append(&tree, hash.data), "extend a tree");
-		}
-	}
-	SPI_cursor_close(leaves);
+	CursorEach(SPI_cursor_open_with_args(NULL,
+										 "SELECT l.leaf_hash FROM phi_audit.leaf l "
+										 "WHERE l.leaf_index < $1 ORDER BY l.leaf_index",
+										 1, types, values, NULL, true, 0),
+			   FETCH_ROWS, AppendLeaf, &tree);
 	CheckStatus(phi_frontier_root(&tree, root), "compute a root");
 }
 
@@ -292,40 +285,37 @@ AnyToSeal(const SealState *state)
 	return SPI_processed > 0;
 }
 
+/* What SealEvents writes with. */
+typedef struct SealWriter
+{
+	SealState *state;
+	LogWriter leaves;
+	StringInfoData buffer;
+	uint64 *horizon;
+} SealWriter;
+
+/* RowTaker: seal an event. */
+static void
+SealRow(void *argument, const Datum *values, const bool *isnull)
+{
+	SealWriter *writer = argument;
+
+	*writer->horizon = U64FromFullTransactionId(DatumGetFullTransactionId(values[EVENT_COLUMNS]));
+	SealEvent(writer->state, &writer->leaves, values, isnull, &writer->buffer);
+}
+
 /* Seal every event of the cursor; *horizon receives that of its snapshot. */
 static void
 SealEvents(SealState *state, Oid leaf, uint64 *horizon)
 {
 	Portal events = OpenEvents(state);
-	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "phi_guard sealed event",
-											   ALLOCSET_DEFAULT_SIZES);
-	StringInfoData buffer;
-	LogWriter leaves;
+	SealWriter writer = {.state = state, .horizon = horizon};
 
-	initStringInfo(&buffer);
-	LogWriterOpen(&leaves, leaf, LEAF_COLUMNS, false);
-	for (SPI_cursor_fetch(events, true, FETCH_ROWS); SPI_processed > 0;
-		 SPI_freetuptable(SPI_tuptable), SPI_cursor_fetch(events, true, FETCH_ROWS))
-	{
-		uint64 i;
-
-		CHECK_FOR_INTERRUPTS();
-		CheckEventColumns(SPI_tuptable->tupdesc);
-		for (i = 0; i < SPI_processed; i++)
-		{
-			Datum values[EVENT_COLUMNS + 1];
-			bool isnull[EVENT_COLUMNS + 1];
-			MemoryContext old = MemoryContextSwitchTo(each);
-
-			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, isnull);
-			*horizon = U64FromFullTransactionId(DatumGetFullTransactionId(values[EVENT_COLUMNS]));
-			SealEvent(state, &leaves, values, isnull, &buffer);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(each);
-		}
-	}
-	SPI_cursor_close(events);
-	LogWriterClose(&leaves);
+	CheckEventColumns(events->tupDesc);
+	initStringInfo(&writer.buffer);
+	LogWriterOpen(&writer.leaves, leaf, LEAF_COLUMNS, false);
+	CursorEach(events, FETCH_ROWS, SealRow, &writer);
+	LogWriterClose(&writer.leaves);
 	CommandCounterIncrement();
 }
 
